@@ -1,0 +1,2 @@
+//! Wires everything.
+fn main() {}

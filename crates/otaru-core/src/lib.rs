@@ -1,1 +1,19 @@
-//! The rules of upgrading devices.
+//! The rules of upgrading devices: values and `now` go in, decisions come out.
+//!
+//! Nothing here waits, reads a clock, draws a random number or touches a file, and nothing here knows how a value
+//! is stored or printed. Whoever calls does the reading, writing and sending.
+
+pub mod device;
+pub mod hash;
+pub mod id;
+pub mod job;
+pub mod message;
+pub mod package;
+pub mod policy;
+pub mod product;
+pub mod rate;
+pub mod refusal;
+pub mod selection;
+pub mod task;
+pub mod time;
+pub mod version;

@@ -1,0 +1,407 @@
+//! What devices are told and what they say: the JSON of the OTA topics.
+//!
+//! The messages to devices are written by hand in one fixed order, since real SDKs search their text (device protocol
+//! reference, "what breaks a real SDK first", rules 4 to 8).
+
+use crate::package::SignMethod;
+use crate::policy::Tag;
+use crate::version::{ModuleName, Version, is_reserved};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// A file as the device is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpgradeFile {
+    pub name: String,
+    pub size_bytes: u64,
+    pub url: String,
+    pub md5: String,
+    /// Digest by the package's method.
+    pub sign: String,
+}
+
+/// An upgrade as the device is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    pub dest: Version,
+    pub is_delta: bool,
+    pub module: ModuleName,
+    pub sign_method: SignMethod,
+    /// One or more.
+    pub files: Vec<UpgradeFile>,
+    pub tags: Vec<Tag>,
+    pub udi: String,
+}
+
+impl Upgrade {
+    /// The push on `/ota/device/upgrade/…`; `id` is the wall clock in milliseconds.
+    pub fn to_push(&self, id: i64) -> String {
+        format!(r#"{{"code":"1000","data":{},"id":{id},"message":"success"}}"#, self.data())
+    }
+
+    /// The answer to a pull; `id` is the request's own, echoed with its JSON type.
+    pub fn to_reply(&self, id: &Value) -> String {
+        reply(id, &self.data())
+    }
+
+    fn data(&self) -> String {
+        let mut text = String::with_capacity(512);
+        text.push('{');
+        if let [file] = &self.files[..] {
+            let _ = write!(
+                text,
+                r#""size":{},"version":{},"#,
+                file.size_bytes,
+                quoted(self.dest.as_str())
+            );
+            self.push_diff(&mut text);
+            let _ = write!(text, r#""url":{},"#, quoted(&file.url));
+            let _ = write!(
+                text,
+                r#""signMethod":"{}","md5":"{}","#,
+                self.sign_method.as_device(),
+                file.md5
+            );
+            let _ = write!(text, r#""sign":"{}""#, file.sign);
+            self.push_module(&mut text);
+            self.push_ext(&mut text);
+        } else {
+            let _ = write!(text, r#""version":{},"#, quoted(self.dest.as_str()));
+            self.push_diff(&mut text);
+            let _ = write!(text, r#""signMethod":"{}""#, self.sign_method.as_device());
+            self.push_module(&mut text);
+            self.push_ext(&mut text);
+            text.push_str(r#","files":["#);
+            for (i, file) in self.files.iter().enumerate() {
+                let comma = if i > 0 { "," } else { "" };
+                let _ = write!(
+                    text,
+                    r#"{comma}{{"fileSize":{},"fileName":{},"#,
+                    file.size_bytes,
+                    quoted(&file.name)
+                );
+                let _ =
+                    write!(text, r#""fileUrl":{},"fileMd5":"{}","#, quoted(&file.url), file.md5);
+                let _ = write!(text, r#""fileSign":"{}"}}"#, file.sign);
+            }
+            text.push(']');
+        }
+        text.push('}');
+        text
+    }
+
+    fn push_diff(&self, text: &mut String) {
+        if self.is_delta {
+            text.push_str(r#""isDiff":1,"#);
+        }
+    }
+
+    fn push_module(&self, text: &mut String) {
+        if !self.module.is_default() {
+            let _ = write!(text, r#","module":{}"#, quoted(self.module.as_str()));
+        }
+    }
+
+    fn push_ext(&self, text: &mut String) {
+        if self.tags.is_empty() && self.udi.is_empty() {
+            return;
+        }
+        let pairs = self.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str()));
+        let udi = (!self.udi.is_empty()).then_some(("_package_udi", self.udi.as_str()));
+        let members: Vec<_> = pairs
+            .chain(udi)
+            .map(|(key, value)| format!("{}:{}", guarded(key), guarded(value)))
+            .collect();
+        let _ = write!(text, r#","extData":{{{}}}"#, members.join(","));
+    }
+}
+
+/// A reply of the device dialect with code 200.
+pub fn reply(id: &Value, data: &str) -> String {
+    format!(r#"{{"id":{id},"code":200,"data":{data},"message":"success"}}"#)
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// A text of the user's as a JSON string that the C SDK's text search can't take for structure: it looks for the
+/// first `"name"` at any depth and counts braces inside strings. Every JSON parser undoes `\u00XX`.
+fn guarded(text: &str) -> String {
+    let braces = ['{', '}', '[', ']'];
+    if is_reserved(text) {
+        let first = text.as_bytes()[0];
+        return format!("\"\\u{first:04x}{}\"", &text[1..]);
+    }
+    let json = quoted(text);
+    if is_balanced(text) {
+        return json;
+    }
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if braces.contains(&c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+fn is_balanced(text: &str) -> bool {
+    let mut open = Vec::new();
+    for c in text.chars() {
+        match c {
+            '{' => open.push('}'),
+            '[' => open.push(']'),
+            '}' | ']' if open.pop() != Some(c) => return false,
+            _ => {}
+        }
+    }
+    open.is_empty()
+}
+
+/// A request of a device: its id, to be echoed verbatim, and its parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    pub id: Value,
+    pub params: Value,
+}
+
+impl Request {
+    /// `None` when the payload is no JSON object. A missing id is the empty text, missing parameters are null.
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let Value::Object(mut members) = serde_json::from_slice(payload).ok()? else { return None };
+        let id = members
+            .remove("id")
+            .filter(|id| id.is_string() || id.is_number())
+            .unwrap_or_else(|| "".into());
+        Some(Self { id, params: members.remove("params").unwrap_or(Value::Null) })
+    }
+
+    fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)?.as_str()
+    }
+
+    /// The module that the request names, as text.
+    pub fn module(&self) -> Option<&str> {
+        self.param("module")
+    }
+}
+
+/// A version report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inform {
+    pub module: ModuleName,
+    pub version: Version,
+}
+
+/// A progress report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// `None` when the device names no module: older SDKs never do.
+    pub module: Option<ModuleName>,
+    /// At most 100; negative steps are failures.
+    pub step: i32,
+    pub description: String,
+}
+
+/// Why a report is dropped, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    #[error("the payload is no JSON object")]
+    Payload,
+    #[error("the version is absent, empty or longer than 64 bytes")]
+    Version,
+    #[error("the module is no name of a module")]
+    Module,
+    #[error("the step is no integer of at most 100")]
+    Step,
+}
+
+impl Inform {
+    /// # Errors
+    /// [`ReportError`] when the report says no version of a possible module.
+    pub fn parse(payload: &[u8]) -> Result<Self, ReportError> {
+        let request = Request::parse(payload).ok_or(ReportError::Payload)?;
+        let version =
+            request.param("version").and_then(Version::reported).ok_or(ReportError::Version)?;
+        let module = ModuleName::reported(request.module()).ok_or(ReportError::Module)?;
+        Ok(Self { module, version })
+    }
+}
+
+impl Progress {
+    /// # Errors
+    /// [`ReportError`] when the report says no step of a possible module.
+    pub fn parse(payload: &[u8]) -> Result<Self, ReportError> {
+        let request = Request::parse(payload).ok_or(ReportError::Payload)?;
+        let step = match request.params.get("step") {
+            Some(Value::String(text)) => text.trim().parse::<i64>().ok(),
+            Some(number) => number.as_i64(),
+            None => None,
+        };
+        let step = step.filter(|&step| step <= 100).ok_or(ReportError::Step)?;
+        let module = match request.module() {
+            None | Some("") => None,
+            named => Some(ModuleName::reported(named).ok_or(ReportError::Module)?),
+        };
+        let description = request.param("desc").unwrap_or_default().to_owned();
+        Ok(Self {
+            module,
+            step: i32::try_from(step.max(-1_000)).expect("within -1000 to 100"),
+            description,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upgrade(files: usize) -> Upgrade {
+        let file = |n: usize| UpgradeFile {
+            name: format!("f{n}"),
+            size_bytes: 432_945,
+            url: format!("http://h/d/{n}?e=1&s=x"),
+            md5: "93230c3bde425a9d7984a594ac55ea1e".into(),
+            sign: "93230c3bde425a9d7984a594ac55ea1e".into(),
+        };
+        Upgrade {
+            dest: Version::parse("2.0.0").unwrap(),
+            is_delta: true,
+            module: ModuleName::parse("MCU").unwrap(),
+            sign_method: SignMethod::Md5,
+            files: (0..files).map(file).collect(),
+            tags: vec![Tag { key: "key1".into(), value: "value1".into() }],
+            udi: r#"{"k":"v"}"#.into(),
+        }
+    }
+
+    #[test]
+    fn one_file_is_told_flat_with_the_extra_data_last() {
+        assert_eq!(
+            upgrade(1).to_push(1_626_969_597_470),
+            concat!(
+                r#"{"code":"1000","data":{"size":432945,"version":"2.0.0","isDiff":1,"url":"http://h/d/0?e=1&s=x","#,
+                r#""signMethod":"Md5","md5":"93230c3bde425a9d7984a594ac55ea1e","#,
+                r#""sign":"93230c3bde425a9d7984a594ac55ea1e","module":"MCU","#,
+                r#""extData":{"key1":"value1","_package_udi":"{\"k\":\"v\"}"}},"id":1626969597470,"message":"success"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn several_files_are_told_as_a_list_that_comes_last() {
+        let text = upgrade(2).to_push(1);
+        assert!(
+            text.find("extData") < text.find("files") && text.contains(r#""fileName":"f1""#),
+            "{text}"
+        );
+        assert!(!text.contains(r#""size""#) && !text.contains(r#""md5""#), "{text}");
+        assert!(serde_json::from_str::<Value>(&text).is_ok());
+    }
+
+    #[test]
+    fn the_default_module_and_empty_extra_data_are_left_out() {
+        let plain = Upgrade {
+            module: ModuleName::default(),
+            tags: vec![],
+            udi: String::new(),
+            is_delta: false,
+            ..upgrade(1)
+        };
+        let text = plain.to_push(1);
+        assert!(
+            !text.contains("module") && !text.contains("extData") && !text.contains("isDiff"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn texts_of_the_user_cannot_be_taken_for_structure() {
+        for (key, value) in
+            [("size", "big"), ("k", "url"), ("k", "a}b"), ("k", "]["), ("k", "q\"{")]
+        {
+            let tags = vec![Tag { key: key.into(), value: value.into() }];
+            let text = Upgrade { tags, udi: String::new(), ..upgrade(1) }.to_push(1);
+            let ext = &text[text.find("extData").unwrap()..];
+            assert!(
+                !ext.contains(&format!("\"{value}\"")) || (key, value) == ("size", "big"),
+                "{text}"
+            );
+            assert!(!ext.contains(r#""size""#), "{text}");
+            let count = |c| text.matches(c).count();
+            assert_eq!((count('{'), count('[')), (count('}'), count(']')), "{text}");
+            let parsed: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(parsed["data"]["extData"][key], value);
+        }
+    }
+
+    #[test]
+    fn a_reply_echoes_the_id_with_its_type() {
+        for id in [r#""1|exp-topic|/sys/x""#, "123", r#""""#] {
+            let id: Value = serde_json::from_str(id).unwrap();
+            let text = upgrade(1).to_reply(&id);
+            assert!(
+                text.starts_with(&format!(r#"{{"id":{id},"code":200,"data":{{"size""#)),
+                "{text}"
+            );
+        }
+        assert_eq!(reply(&7.into(), "{}"), r#"{"id":7,"code":200,"data":{},"message":"success"}"#);
+    }
+
+    #[test]
+    fn a_version_report_is_read_as_devices_write_it() {
+        let read = |text: &str| Inform::parse(text.as_bytes());
+        let ok = |text: &str| {
+            let inform = read(text).unwrap();
+            (inform.module.key(), inform.version.to_string())
+        };
+        assert_eq!(
+            ok(r#"{"id":1, "params":{"version":"1.0.0"}}"#),
+            ("default".into(), "1.0.0".into())
+        );
+        assert_eq!(
+            ok(r#"{"id":"x","params":{"version":"a b","module":"MCU"}}"#),
+            ("mcu".into(), "a b".into())
+        );
+        assert_eq!(ok(r#"{"params":{"version":"1","module":""}}"#), ("default".into(), "1".into()));
+        for (text, error) in [
+            ("", ReportError::Payload),
+            ("[1]", ReportError::Payload),
+            ("{}", ReportError::Version),
+            (r#"{"params":{"version":""}}"#, ReportError::Version),
+            (r#"{"params":{"version":5}}"#, ReportError::Version),
+            (r#"{"params":{"version":"1","module":"a/b"}}"#, ReportError::Module),
+        ] {
+            assert_eq!(read(text), Err(error), "{text}");
+        }
+        let long = format!(r#"{{"params":{{"version":"{}"}}}}"#, "9".repeat(65));
+        assert_eq!(read(&long), Err(ReportError::Version));
+    }
+
+    #[test]
+    fn progress_is_read_as_text_or_number_from_failure_to_100() {
+        let step = |text: &str| Progress::parse(text.as_bytes()).map(|p| p.step);
+        for (text, want) in [
+            ("\"0\"", 0),
+            ("50", 50),
+            ("\"100\"", 100),
+            ("-4", -4),
+            ("\"-1\"", -1),
+            ("-99999", -1_000),
+        ] {
+            assert_eq!(step(&format!(r#"{{"params":{{"step":{text},"desc":""}}}}"#)), Ok(want));
+        }
+        for text in ["101", "\"x\"", "1.5", "null", "\"\"", "[]"] {
+            assert_eq!(
+                step(&format!(r#"{{"params":{{"step":{text}}}}}"#)),
+                Err(ReportError::Step),
+                "{text}"
+            );
+        }
+        let named =
+            Progress::parse(br#"{"params":{"step":1,"module":"default","desc":"d"}}"#).unwrap();
+        assert_eq!((named.module.unwrap().is_default(), &*named.description), (true, "d"));
+    }
+}

@@ -1,0 +1,216 @@
+//! Every way the service turns a call down: a stable code, a sentence, and what exactly was wrong.
+//!
+//! Codes and texts are those of the public API reference and its error-code list; where the reference prints no text,
+//! the sentence is ours. Clients compare codes literally: add codes, never rename one.
+
+use std::fmt;
+
+/// A code of the API with the sentence that goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    pub code: &'static str,
+    pub message: &'static str,
+}
+
+impl Code {
+    /// A refusal that names the value or the limit.
+    pub fn with(self, detail: impl fmt::Display) -> Refusal {
+        Refusal { code: self.code, message: self.message, detail: Some(detail.to_string()) }
+    }
+}
+
+/// A call that was refused and changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub message: &'static str,
+    /// The offending value or the limit, as it came in: whoever prints it cuts and cleans it.
+    pub detail: Option<String>,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { code: code.code, message: code.message, detail: None }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        self.detail.as_ref().map_or(Ok(()), |detail| write!(f, " {detail}"))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $message:literal;)*) => {
+        $(pub const $name: Code = Code { code: $code, message: $message };)*
+        /// Every business code that can arise.
+        pub const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    SYSTEM_EXCEPTION = "iot.system.SystemException", "An internal error occurred. Try again later.";
+    INSTANCE_NOT_FOUND = "iot.system.InstanceNotFound", "The instance ID does not exist.";
+    API_NOT_SUPPORTED = "iot.common.APINotSupportedInInstance", "This API operation is not supported in this instance.";
+    INVALID_PAGE = "iot.common.InvalidPageParams", "The specified pagination size or pagination parameter is invalid.";
+    INVALID_PARAMETER = "iot.common.InvalidFormattedParameter", "The parameter format is invalid.";
+    NULL_PARAMETER = "iot.check.NullParameter", "Specify parameter is null.";
+    AUTH_DENIED = "iot.common.AuthActionPermissionDeny", "The authorization fails.";
+
+    NULL_PRODUCT_KEY = "iot.prod.NullProductKey", "The productKey is empty.";
+    MALFORMED_PRODUCT_KEY = "iot.prod.InvalidFormattedProductkey", "The productKey format is incorrect.";
+    NO_PRODUCT = "iot.prod.NotExistedProduct", "The specified product does not exist.";
+    INVALID_NODE_TYPE = "iot.prod.InvalidNodeType", "NodeType is invalid.";
+    NULL_PRODUCT_NAME = "iot.prod.NullProductName", "The product name is empty.";
+    MALFORMED_PRODUCT_NAME = "iot.prod.InvalidFormattedProductName", "The format of the product name is invalid.";
+    INVALID_COMMODITY_CODE = "iot.prod.InvalidAliyunCommodityCode", "AliyunCommodityCode is invalid.";
+    INVALID_AUTH_TYPE = "iot.prod.InvalidProductAuthType", "The product authentication type is invalid.";
+    NO_ID2 = "iot.prod.NotOpenID2Service", "The ID2 service is not available.";
+    MALFORMED_CATEGORY = "iot.prod.InvalidFormattedCatId", "The category is invalid.";
+    LONG_PRODUCT_DESCRIPTION = "iot.prod.LongProductDesc", "The product description exceeds 100 characters.";
+    PRODUCT_NAME_TAKEN = "iot.prod.AlreadyExistedProductName", "The product name already exists.";
+    TOO_MANY_PRODUCTS = "iot.prod.ProductCountExceedMax", "The number of products exceeds the limit.";
+    CREATE_PRODUCT_FAILED = "iot.prod.CreateProductFailed", "Failed to create the product.";
+
+    NULL_DEVICE_NAME = "iot.device.NullDeviceName", "The deviceName is empty.";
+    INVALID_IOT_ID = "iot.device.InvalidIoTId", "The specified device ID is invalid.";
+    MALFORMED_DEVICE_NAME = "iot.device.InvalidFormattedDeviceName", "The deviceName format is incorrect.";
+    NO_DEVICE = "iot.device.NotExistedDevice", "The device does not exist.";
+    MALFORMED_DEVICE_NAMES = "iot.device.InvalidFormattedDeviceNameInNameArray",
+        "The deviceName list contains an invalid device name.";
+    DEVICE_NAME_TAKEN = "iot.device.AlreadyExistedDeviceName", "The DeviceName already exists.";
+    TOO_MANY_DEVICES = "iot.device.DeviceNumerExceedTenant", "The number of devices of the account exceeds the limit.";
+    CREATE_DEVICE_FAILED = "iot.device.CreateDeviceFailed", "An error occurred while creating the device.";
+    INVALID_PAGE_TOKEN = "iot.device.PageTokenIsIllegal", "NextToken is invalid.";
+    QUERY_DEVICES_FAILED = "iot.device.QueryDeviceListActionError", "Failed to query devices.";
+
+    NULL_GROUP_ID = "iot.group.NullGroupId", "You must specify the device group ID.";
+    NO_GROUP = "iot.group.NotExistedGroup", "The specified device group does not exist.";
+
+    INVALID_UPLOAD_PARAMETER = "iot.firmware.InvalidGenerateOTAUploadURLParam",
+        "The parameter of the upload URL request is invalid.";
+    UPLOAD_URL_FAILED = "iot.firmware.GenerateOTAUploadURLFailure", "Failed to generate the upload URL.";
+
+    BLANK_PACKAGE_NAME = "iot.firmware.BlankFirmwareName", "The package name is blank.";
+    MALFORMED_PACKAGE_NAME = "iot.firmware.IncorrectFormattedFirmwareName",
+        "The format of the OTA update package name is invalid.";
+    MALFORMED_PACKAGE_VERSION = "iot.firmware.IncorrectFormattedFirmwareVersion",
+        "The format of the package version is invalid.";
+    LONG_PACKAGE_DESCRIPTION = "iot.firmware.FirmwareDescriptionExceedMaxLength",
+        "The package description exceeds 100 characters.";
+    LONG_UDI = "iot.firmware.FirmwareUdiExceedLimit", "The UDI of the firmware is longer than the limit.";
+    INVALID_PACKAGE_TYPE = "iot.firmware.InvalidFirmwareType", "The package type is invalid.";
+    INVALID_SIGN_METHOD = "iot.firmware.InvalidFirmwareSignMethod", "The signature method is invalid.";
+    NULL_SRC_VERSION = "iot.firmware.SrcVersionIsMandatory", "The source version is required for a delta package.";
+    MALFORMED_SRC_VERSION = "iot.firmware.IncorrectFormattedSrcVersion",
+        "The format of the source version is invalid.";
+    SRC_IS_DEST = "iot.firmware.SrcDestVersionMatched", "The source version equals the destination version.";
+    MALFORMED_MODULE = "iot.firmware.IncorrectFormattedModuleName", "The format of the module name is invalid.";
+    NULL_PACKAGE_URL = "iot.firmware.NullFirmwareUrl", "The package URL is empty.";
+    LIST_TOO_LONG = "iot.firmware.ParameterSizeExceedMax", "The list has too many items.";
+    MALFORMED_PACKAGE_URL = "iot.firmware.MalformedFirmwareUrl", "The URL is malformed.";
+    NO_MODULE = "iot.ota.OTAModuleNotExist", "The module does not exist.";
+    INVALID_PACKAGE_URL = "iot.firmware.InvalidFirmwareUrl", "The URL is not a file address of this service.";
+    EMPTY_PACKAGE_FILE = "iot.firmware.EmptyFirmwareFile", "The package file is empty.";
+    INVALID_PACKAGE_SIZE = "iot.firmware.InvalidFirmwareSize", "The package size is invalid.";
+    INVALID_PACKAGE_SIGN = "iot.firmware.InvalidFirmwareSign", "The package signature is invalid.";
+    PACKAGE_NAME_TAKEN = "iot.firmware.AlreadyExistedFirmwareName", "The OTA update package already exists.";
+    PACKAGE_VERSION_TAKEN = "iot.firmware.AlreadyExistedFirmwareVersion",
+        "The product already has a package of this version.";
+    TOO_MANY_PACKAGES = "iot.firmware.FirmwareCountExceedMax", "The number of packages exceeds the limit.";
+    CREATE_PACKAGE_FAILED = "iot.firmware.CreateFirmwareFailure", "Failed to create the package.";
+    NO_PACKAGE = "iot.firmware.FirmwareNotFound", "The package does not exist.";
+    DELETE_PACKAGE_FAILED = "iot.firmware.DeleteFirmwareFailure", "The package cannot be deleted.";
+    LIST_PACKAGES_FAILED = "iot.firmware.ListOTAFirmwareFailed", "Failed to list packages.";
+    PACKAGE_OF_OTHER_PRODUCT = "iot.firmware.FirmwareAndProductKeyMismatch",
+        "The package does not belong to the product.";
+    PACKAGE_NOT_VERIFIED = "iot.firmware.FirmwareNotVerified", "The package is not verified.";
+    PACKAGE_DOES_NOT_FIT = "iot.firmware.InvalidFirmware", "The package does not fit the request.";
+
+    TAG_KEY_DUPLICATED = "iot.ota.tag.KeyDuplicated", "A tag key is duplicated.";
+    TAGS_TOO_LONG = "iot.ota.JobTagIsTooLong", "The tags of job exceed the maximum number of characters.";
+    INVALID_RATE = "iot.firmware.InvalidMaximumPerMinute", "MaximumPerMinute is out of range.";
+    INVALID_RETRY_INTERVAL = "iot.firmware.InvalidRetryInterval", "The retry interval is invalid.";
+    INVALID_RETRY_COUNT = "iot.firmware.InvalidRetryCount", "The retry count is invalid.";
+    INVALID_TIMEOUT = "iot.firmware.InvalidTimeoutSetting", "The timeout is invalid.";
+    INVALID_OVERWRITE_MODE = "iot.firmware.InvalidOverwriteMode", "The overwrite mode is invalid.";
+
+    VERIFY_JOB_RUNNING = "iot.firmware.InProgressVerifyJobExisted", "A verification of the package is in progress.";
+    ALREADY_VERIFIED = "iot.firmware.VerifyFirmwareFailed", "The package is already verified.";
+    DEVICE_NEVER_REPORTED = "iot.firmware.NonVersionedDeviceInArray", "A device has reported no version.";
+    DEVICE_SRC_MISMATCH = "iot.firmware.SrcVersionMismatch",
+        "The version of a device differs from the source version of the package.";
+    DEVICES_AT_DEST = "iot.firmware.DeviceWithDestinationVersionInArray",
+        "The devices already have the destination version.";
+    CREATE_JOB_FAILED = "iot.firmware.CreateOTAUpgradeJobFailure", "Failed to create the job.";
+
+    INVALID_TARGET = "iot.firmware.InvalidTargetSelection", "The target selection is invalid.";
+    NULL_TARGET_DEVICES = "iot.firmware.NullTargetDeviceNames", "No target device is given.";
+    TARGET_DEVICES_NOT_ALLOWED = "iot.firmware.TargetDeviceNamesNotAllowed", "Target devices are not allowed here.";
+    NULL_GRAY_PERCENT = "iot.firmware.NullGrayPercent", "GrayPercent is required.";
+    MALFORMED_GRAY_PERCENT = "iot.firmware.BadlyFormattedGrayPercent", "The format of GrayPercent is invalid.";
+    INVALID_GRAY_PERCENT = "iot.firmware.InvalidGrayPercent", "GrayPercent is out of range.";
+    SRC_VERSIONS_NOT_ALLOWED = "iot.firmware.SrcVersionsNotAllowed", "Source versions are not allowed here.";
+    TOO_MANY_SRC_VERSIONS = "iot.firmware.SrcVersionsSizeExceedMax",
+        "The number of source versions exceeds the limit.";
+    SCHEDULE_IN_PAST = "iot.firmware.FireTimeMustLargeThanCurrentTime",
+        "The schedule time must be later than now.";
+    SCHEDULE_TOO_SOON = "iot.firmware.FireTimeTooShort", "The schedule time must be at least 5 minutes ahead.";
+    SCHEDULE_TOO_LATE = "iot.firmware.FireTimeTooLate", "The schedule time must be at most 7 days ahead.";
+    FINISH_WITHOUT_START = "iot.firmware.ScheduleFinishTimeWithoutStartTime",
+        "A schedule finish time requires a schedule time.";
+    FINISH_BEFORE_START = "iot.firmware.ScheduleFinishTimeEarlierThanStartTime",
+        "The schedule finish time must be later than the schedule time.";
+    FINISH_TOO_SOON = "iot.firmware.ScheduleFinishTimeTooEarly",
+        "The schedule finish time must be at least 60 minutes after the schedule time.";
+    FINISH_TOO_LATE = "iot.firmware.ScheduleFinishTimeTooLate",
+        "The schedule finish time must be at most 30 days after the schedule time.";
+    NULL_SRC_VERSIONS = "iot.firmware.NullSrcVersions", "The list of source versions is empty.";
+    MORE_THAN_ONE_SRC_VERSION = "iot.firmware.MoreThanOneSrcVersion",
+        "A delta package takes exactly one source version.";
+    SRC_VERSION_NOT_OF_PACKAGE = "iot.firmware.UpgradeSrcVersionMismatch",
+        "The source version differs from that of the delta package.";
+    NO_DEVICE_CAN_UPGRADE = "iot.firmware.NoDeviceCanUpgrade", "No device can be upgraded.";
+    TOO_MANY_DEVICES_IN_JOB = "iot.firmware.TooManyDeviceUpgrade", "Too many devices are to be upgraded.";
+    TOO_MANY_DEVICES_AT_TIME = "iot.firmware.TooManyDeviceUpgradeForScheduleTime",
+        "Too many devices are to be upgraded at the schedule time.";
+
+    DYNAMIC_SPECIFIC = "iot.firmware.DynamicSpecificNotSupported", "A dynamic job cannot be SPECIFIC.";
+    DYNAMIC_GRAY = "iot.firmware.DynamicGrayNotSupported", "A dynamic job cannot be GRAY.";
+    GRAY_IS_STATIC = "iot.firmware.GrayAppliesToStaticOnly", "GrayPercent applies to static jobs only.";
+    INVALID_DYNAMIC_MODE = "iot.firmware.InvalidDynamicMode", "The dynamic mode is invalid.";
+    DYNAMIC_JOB_RUNNING = "iot.firmware.InProgressDynamicJobExisted",
+        "A dynamic job of the package is in progress.";
+
+    NO_JOB = "iot.firmware.InvalidOTAJobId", "The job does not exist.";
+    LIST_JOBS_FAILED = "iot.firmware.ListOTAJobFailed", "Failed to list jobs.";
+    INVALID_TASK_STATUS = "iot.firmware.InvalidTaskStatus", "Invalid TaskStatus.";
+    LIST_TASKS_FAILED = "iot.firmware.ListOTATaskByJobFailed", "Failed to list tasks.";
+    NO_CANCEL_OPTION = "iot.firmware.CancelOptionIsMandatory", "At least one cancel option is required.";
+    NOT_SCHEDULED = "iot.firmware.JobHasNoScheduleTime", "The job is not scheduled.";
+    CANCEL_TASKS_FAILED = "iot.firmware.CancelOTATaskByJobFailed", "Failed to cancel the tasks.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_stands_twice() {
+        let mut codes: Vec<_> = ALL.iter().map(|c| c.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ALL.len());
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_wrong() {
+        assert_eq!(
+            NO_JOB.with("abc").to_string(),
+            "iot.firmware.InvalidOTAJobId: The job does not exist. abc"
+        );
+    }
+}

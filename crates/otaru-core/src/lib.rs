@@ -14,6 +14,7 @@ pub mod product;
 pub mod rate;
 pub mod refusal;
 pub mod selection;
+pub mod signature;
 pub mod task;
 pub mod time;
 pub mod version;

@@ -1,1 +1,9 @@
-//! The server.
+//! The server: everything that touches the world.
+//!
+//! Four doors (the signed API, devices, time, and later the console) call the use cases in [`app`]; those ask
+//! `otaru-core` what a call or an event changes, inside one transaction of the [`store`].
+
+pub mod app;
+pub mod clock;
+pub mod random;
+pub mod store;

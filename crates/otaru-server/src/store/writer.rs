@@ -1,0 +1,215 @@
+//! Group commit: what waits becomes one transaction, and is answered after its commit.
+
+use super::{Engine, Reader, Result, Rows, StoreError, View};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes that wait at most; then callers are told [`StoreError::Busy`] or wait, as they choose.
+const QUEUE: usize = 16_384;
+/// Changes in one transaction at most.
+const BATCH: usize = 10_000;
+
+/// A change that waits: it can run more than once, and is finished exactly once.
+trait Change: Send {
+    fn run(&mut self, rows: &mut dyn Rows) -> Result<()>;
+    fn finish(self: Box<Self>, outcome: Result<()>);
+}
+
+struct Call<F, T> {
+    work: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Change for Call<F, T>
+where
+    F: FnMut(&mut dyn Rows) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(&mut self, rows: &mut dyn Rows) -> Result<()> {
+        self.value = Some((self.work)(rows)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<()>) {
+        let value = outcome.map(|()| self.value.expect("a change that committed has run"));
+        // The caller may have gone; the change stands all the same.
+        let _ = self.reply.send(value);
+    }
+}
+
+enum Work {
+    Change(Box<dyn Change>),
+    View(Box<dyn Look>),
+}
+
+/// A read that waits.
+trait Look: Send {
+    fn run(self: Box<Self>, reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>);
+}
+
+struct Read<F, T> {
+    work: F,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<F, T> Look for Read<F, T>
+where
+    F: FnMut(&mut dyn View) -> Result<T> + Send,
+    T: Send,
+{
+    fn run(mut self: Box<Self>, reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>) {
+        let mut value = None;
+        let outcome = reader(&mut |view| {
+            value = Some((self.work)(view)?);
+            Ok(())
+        });
+        let _ = self.reply.send(outcome.map(|()| value.expect("a read that succeeded has run")));
+    }
+}
+
+/// The way to the store. Clones lead to the same one.
+#[derive(Clone)]
+pub struct Store {
+    changes: mpsc::Sender<Work>,
+    reads: Option<Arc<crossbeam_channel::Sender<Box<dyn Look>>>>,
+}
+
+/// What ends with the store: its threads, or its task.
+pub struct StoreHandle {
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl StoreHandle {
+    /// Waits until everything that was queued is committed. All clones of the [`Store`] must be dropped before.
+    pub fn join(self) {
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Store {
+    /// Runs the engine on threads of its own: one writer and `readers` readers.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] when a reader cannot be opened or a thread cannot be started.
+    pub fn threaded(engine: impl Engine, readers: usize) -> Result<(Self, StoreHandle)> {
+        let failed = |error: std::io::Error| StoreError::Engine(error.to_string());
+        let mut threads = Vec::new();
+        let (reads_in, reads_out) = crossbeam_channel::bounded::<Box<dyn Look>>(QUEUE);
+        for n in 0..readers {
+            let Some(mut reader) = engine.reader()? else { break };
+            let reads_out = reads_out.clone();
+            let run = move || serve_reads(&mut *reader, &reads_out);
+            threads.push(std::thread::Builder::new().name(format!("reader-{n}")).spawn(run).map_err(failed)?);
+        }
+        let reads = (!threads.is_empty()).then(|| Arc::new(reads_in));
+        let (changes, mut waiting) = mpsc::channel(QUEUE);
+        let mut engine = engine;
+        let run = move || {
+            while let Some(first) = waiting.blocking_recv() {
+                run_batch(&mut engine, first, &mut waiting);
+            }
+        };
+        threads.push(std::thread::Builder::new().name("writer".into()).spawn(run).map_err(failed)?);
+        Ok((Self { changes, reads }, StoreHandle { threads }))
+    }
+
+    /// Runs the engine in the caller's runtime, as a task: for a node on simulated time. The future ends when all
+    /// clones of the store are dropped; dropping it is a crash.
+    pub fn inline(engine: impl Engine) -> (Self, impl Future<Output = ()>) {
+        let (changes, mut waiting) = mpsc::channel(QUEUE);
+        let mut engine = engine;
+        let run = async move {
+            while let Some(first) = waiting.recv().await {
+                run_batch(&mut engine, first, &mut waiting);
+            }
+        };
+        (Self { changes, reads: None }, run)
+    }
+
+    /// Queues a change, waiting for a place; the future it returns ends after the commit. Changes are decided in the
+    /// order in which they were queued.
+    pub async fn queue<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
+    ) -> Result<impl Future<Output = Result<T>> + Send + use<T>> {
+        let (reply, done) = oneshot::channel();
+        let call = Box::new(Call { work, value: None, reply });
+        self.changes.send(Work::Change(call)).await.map_err(|_| StoreError::Busy)?;
+        Ok(async move { done.await.unwrap_or(Err(StoreError::Busy)) })
+    }
+
+    /// Runs a change and waits for its commit.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.queue(work).await?.await
+    }
+
+    /// Queues a change without waiting for its commit or for a place; it is dropped when there is none.
+    pub fn change_lazily(&self, mut work: impl FnMut(&mut dyn Rows) -> Result<()> + Send + 'static) -> Result<()> {
+        let (reply, _) = oneshot::channel();
+        let call = Box::new(Call { work: move |rows: &mut dyn Rows| work(rows), value: None, reply });
+        self.changes.try_send(Work::Change(call)).map_err(|_| StoreError::Busy)
+    }
+
+    /// Runs a read on a snapshot that holds at least everything that was committed before the call.
+    pub async fn view<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, done) = oneshot::channel();
+        let read: Box<dyn Look> = Box::new(Read { work, reply });
+        match &self.reads {
+            Some(reads) => reads.try_send(read).map_err(|_| StoreError::Busy)?,
+            None => self.changes.send(Work::View(read)).await.map_err(|_| StoreError::Busy)?,
+        }
+        done.await.unwrap_or(Err(StoreError::Busy))
+    }
+}
+
+fn serve_reads(reader: &mut dyn Reader, reads: &crossbeam_channel::Receiver<Box<dyn Look>>) {
+    while let Ok(read) = reads.recv() {
+        read.run(&mut |work| reader.view(work));
+    }
+}
+
+fn run_batch(engine: &mut dyn Engine, first: Work, waiting: &mut mpsc::Receiver<Work>) {
+    let mut batch = Vec::new();
+    let mut next = Some(first);
+    while let Some(work) = next {
+        match work {
+            Work::Change(change) => batch.push(change),
+            Work::View(read) => {
+                // A read sees what was queued before it.
+                commit(engine, std::mem::take(&mut batch));
+                read.run(&mut |work| engine.view(work));
+            }
+        }
+        next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };
+    }
+    commit(engine, batch);
+}
+
+fn commit(engine: &mut dyn Engine, mut batch: Vec<Box<dyn Change>>) {
+    if batch.is_empty() {
+        return;
+    }
+    let outcome = engine.transact(&mut |rows| batch.iter_mut().try_for_each(|change| change.run(rows)));
+    if outcome.is_err() && batch.len() > 1 {
+        // One change may be what the engine can't do; the others should not fail with it.
+        for change in batch {
+            commit(engine, vec![change]);
+        }
+        return;
+    }
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "a commit failed: {error}");
+    }
+    for change in batch {
+        change.finish(outcome.clone());
+    }
+}

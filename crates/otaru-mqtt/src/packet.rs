@@ -1,7 +1,8 @@
 //! The packets of MQTT 3.1 and 3.1.1 as values. Source: MQTT 3.1.1, section 3.
 
 use bytes::Bytes;
-use bytestring::ByteString;
+// Part of the packets below: a `str` that shares the bytes it came in.
+pub use bytestring::ByteString;
 use std::num::NonZeroU16;
 
 /// Number of a packet that wants an answer; 0 is none.

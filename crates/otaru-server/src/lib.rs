@@ -5,5 +5,6 @@
 
 pub mod app;
 pub mod clock;
+pub mod mqtt;
 pub mod random;
 pub mod store;

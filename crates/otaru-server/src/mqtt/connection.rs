@@ -1,0 +1,307 @@
+//! One connection: waits for its socket, its mailbox and its reports, and does one thing at a time.
+
+mod act;
+
+use super::auth::Credentials;
+use super::mailbox::{CloseReason, Mailbox};
+use super::registry::{ConnectionNo, Peer};
+use super::topics::Owner;
+use super::{BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Unavailable};
+use bytes::{Buf, BytesMut};
+use otaru_core::message::Upgrade;
+use otaru_mqtt::acks::Ticket;
+use otaru_mqtt::packet::{ConnectCode, Qos};
+use otaru_mqtt::session::{ProtocolError, PublishError, Session};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+const READ_BYTES: usize = 64 * 1024;
+/// A larger buffer is given back after use.
+const WRITE_BYTES_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// Buffers of whichever connection works just now, so that idle ones hold none.
+    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static WRITE: RefCell<BytesMut> = RefCell::default();
+}
+
+/// Why a connection ended, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum End {
+    #[error("the device said goodbye")]
+    Farewell,
+    #[error("the device closed the connection")]
+    Eof,
+    #[error("the connection broke: {0}")]
+    Broken(ErrorKind),
+    #[error("{0}")]
+    Protocol(#[from] ProtocolError),
+    #[error("the device was refused: {0:?}")]
+    Refused(ConnectCode),
+    #[error("the device does not read what it is sent")]
+    Slow,
+    #[error("closed by the server: {0:?}")]
+    Closed(CloseReason),
+    #[error("a report could not be kept")]
+    Unkept,
+}
+
+/// What has to come before the socket is read again.
+enum Waiting {
+    Identity(Later<Option<Identity>>, Box<Credentials>),
+    Place(Later<Later<Option<Box<Upgrade>>>>, Box<Answer>),
+}
+
+/// How a report is answered once it is kept.
+struct Answer {
+    ticket: Option<Ticket>,
+    reply: Option<Reply>,
+}
+
+/// How an upgrade that was asked for is told.
+enum Reply {
+    /// On this topic, with the id of the request.
+    Get { topic: String, id: serde_json::Value },
+    /// On this topic, as if it was pushed.
+    Legacy { topic: String },
+}
+
+struct Online {
+    peer: Peer,
+    owner: Owner,
+}
+
+/// What a connection woke up for.
+enum Woken {
+    Mail,
+    Writable(std::io::Result<()>),
+    Identity(Result<Option<Identity>, Unavailable>),
+    Place(Result<Later<Option<Box<Upgrade>>>, Unavailable>),
+    Kept(Result<Option<Box<Upgrade>>, Unavailable>),
+    Readable(std::io::Result<()>),
+}
+
+pub(super) struct Connection<D: Devices> {
+    gateway: Arc<Gateway<D>>,
+    link: Link,
+    address: IpAddr,
+    no: ConnectionNo,
+    mailbox: Arc<Mailbox>,
+    session: Session,
+    online: Option<Box<Online>>,
+    subscriptions: Vec<Box<str>>,
+    waiting: Option<Waiting>,
+    /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
+    reports: VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
+    /// What the socket did not take.
+    backlog: BytesMut,
+}
+
+impl<D: Devices> Connection<D> {
+    pub(super) fn new(gateway: Arc<Gateway<D>>, link: Link, address: IpAddr) -> Self {
+        let (no, mailbox) = gateway.registry.open();
+        let session = Session::new(Arc::clone(&gateway.limits), gateway.clock.now().mono_ms);
+        Self {
+            gateway,
+            link,
+            address,
+            no,
+            mailbox,
+            session,
+            online: None,
+            subscriptions: Vec::new(),
+            waiting: None,
+            reports: VecDeque::new(),
+            backlog: BytesMut::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let end = loop {
+            if let Err(end) = self.step().await {
+                break end;
+            }
+        };
+        tracing::debug!(address = %self.address, "a device connection ended: {end}");
+        self.link.close();
+    }
+
+    /// Waits for one thing and does it.
+    async fn step(&mut self) -> Result<(), End> {
+        if let Some(reason) = self.mailbox.closed() {
+            return Err(End::Closed(reason));
+        }
+        self.empty_mailbox()?;
+        let reads = self.reads();
+        // Nobody hears a device that isn't read, so its silence is no reason to close. A stranger has no such excuse.
+        let is_deaf = !reads && self.session.is_connected();
+        let deadline_ms = if is_deaf { u64::MAX } else { self.session.deadline_ms() };
+        self.mailbox.set_deadline_ms(deadline_ms);
+
+        let woken = tokio::select! {
+            biased;
+            () = self.mailbox.changed() => Woken::Mail,
+            result = self.link.writable(), if !self.backlog.is_empty() => Woken::Writable(result),
+            woken = waited(&mut self.waiting) => woken,
+            result = first_kept(&mut self.reports) => Woken::Kept(result),
+            result = self.link.readable(), if reads => Woken::Readable(result),
+        };
+        match woken {
+            Woken::Mail => {}
+            Woken::Writable(result) => {
+                result.map_err(|error| End::Broken(error.kind()))?;
+                self.flush()?;
+            }
+            Woken::Identity(result) => self.identified(result)?,
+            Woken::Place(result) => self.placed(result)?,
+            Woken::Kept(result) => self.kept(result)?,
+            Woken::Readable(result) => {
+                result.map_err(|error| End::Broken(error.kind()))?;
+                self.read()?;
+                // A device that never stops sending must not keep the others from their turn.
+                tokio::task::consume_budget().await;
+            }
+        }
+        if self.reads() && !reads {
+            self.session.heard(self.now_ms());
+            self.advance(&mut &[][..])?;
+        }
+        Ok(())
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.gateway.clock.now().mono_ms
+    }
+
+    /// Whether there is room for what the device may say next.
+    fn reads(&self) -> bool {
+        self.waiting.is_none() && self.reports.len() < REPORTS_MAX && self.session.wants_input()
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        let mut buffer = READ.take();
+        buffer.resize(READ_BYTES, 0);
+        let result = match self.link.try_read(&mut buffer) {
+            Ok(0) => Err(End::Eof),
+            Ok(count) => self.advance(&mut &buffer[..count]),
+            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) => Err(End::Broken(error.kind())),
+        };
+        READ.set(buffer);
+        result
+    }
+
+    /// Acts on what the device said, as far as there is room.
+    fn advance(&mut self, input: &mut &[u8]) -> Result<(), End> {
+        let now_ms = self.now_ms();
+        while self.waiting.is_none() && self.reports.len() < REPORTS_MAX {
+            match self.session.next(input, now_ms) {
+                Ok(Some(event)) => self.act(event)?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    if let (None, Some(code)) = (&self.online, error.connect_code()) {
+                        return self.refuse(code);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        self.session.keep(input);
+        Ok(())
+    }
+
+    /// Turns the device away with a CONNACK.
+    fn refuse(&mut self, code: ConnectCode) -> Result<(), End> {
+        self.write(|session, out| session.refuse(code, out))?;
+        Err(End::Refused(code))
+    }
+
+    /// Writes messages that others left, as far as the socket and the device's window take them.
+    fn empty_mailbox(&mut self) -> Result<(), End> {
+        while self.backlog.is_empty() && self.session.is_connected() {
+            let has_window = self.session.in_flight() < self.gateway.limits.downlink_in_flight_max;
+            let fits = |qos| qos == Qos::AtMostOnce || has_window;
+            let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
+            let mut outcome = Ok(None);
+            self.write(|session, out| {
+                outcome = session.publish(message.topic, message.payload, message.qos, out);
+            })?;
+            if let Err(PublishError::Encode(error)) = outcome {
+                tracing::error!(%error, "a message for a device could not be written: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what `compose` makes to the socket, and keeps what that doesn't take.
+    fn write(&mut self, compose: impl FnOnce(&mut Session, &mut BytesMut)) -> Result<(), End> {
+        let mut out = WRITE.take();
+        compose(&mut self.session, &mut out);
+        let mut sent = 0;
+        let mut result = Ok(());
+        while self.backlog.is_empty() && sent < out.len() {
+            match self.link.try_write(&out[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if is_passing(&error) => break,
+                Err(error) => {
+                    result = Err(End::Broken(error.kind()));
+                    break;
+                }
+            }
+        }
+        self.backlog.extend_from_slice(&out[sent..]);
+        if out.capacity() <= WRITE_BYTES_KEPT {
+            out.clear();
+            WRITE.set(out);
+        }
+        if self.backlog.len() > BACKLOG_BYTES_MAX { Err(End::Slow) } else { result }
+    }
+
+    fn flush(&mut self) -> Result<(), End> {
+        while !self.backlog.is_empty() {
+            match self.link.try_write(&self.backlog) {
+                Ok(count) => self.backlog.advance(count),
+                Err(error) if is_passing(&error) => return Ok(()),
+                Err(error) => return Err(End::Broken(error.kind())),
+            }
+        }
+        self.backlog = BytesMut::new();
+        Ok(())
+    }
+}
+
+impl<D: Devices> Drop for Connection<D> {
+    fn drop(&mut self) {
+        let peer = self.online.as_ref().map(|online| online.peer);
+        self.gateway.registry.leave(self.no, peer);
+        if let Some(peer) = peer {
+            self.gateway.devices.went_offline(peer);
+        }
+    }
+}
+
+/// Whether a socket only has to be waited for.
+fn is_passing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+async fn waited(waiting: &mut Option<Waiting>) -> Woken {
+    match waiting {
+        Some(Waiting::Identity(identity, _)) => Woken::Identity(identity.await),
+        Some(Waiting::Place(place, _)) => Woken::Place(place.await),
+        None => pending().await,
+    }
+}
+
+async fn first_kept(
+    reports: &mut VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
+) -> Result<Option<Box<Upgrade>>, Unavailable> {
+    match reports.front_mut() {
+        Some((kept, _)) => kept.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,246 @@
+//! What a connection does about each thing that a device says.
+
+use super::{Answer, Connection, End, Online, Reply, Waiting};
+use crate::mqtt::auth::Credentials;
+use crate::mqtt::topics::{Owner, Uplink, without_query};
+use crate::mqtt::{
+    Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, Report, SUBSCRIPTIONS_MAX, Unavailable,
+};
+use bytes::Bytes;
+use otaru_core::message::{Inform, Progress, Request, Upgrade, reply};
+use otaru_core::version::ModuleName;
+use otaru_mqtt::acks::Ticket;
+use otaru_mqtt::packet::{ByteString, Connect, ConnectCode, Qos, SubscribeCode};
+use otaru_mqtt::session::Event;
+use serde_json::Value;
+
+impl<D: Devices> Connection<D> {
+    pub(super) fn act(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Connect(connect) => self.connect(&connect),
+            Event::Publish { topic, payload, ticket, dup: _ } => {
+                self.published(&topic, &payload, ticket)
+            }
+            Event::Subscribe { packet_id, filters } => {
+                let codes = self.subscribe(&filters);
+                self.write(|session, out| session.suback(packet_id, codes, out))
+            }
+            Event::Unsubscribe { packet_id, filters } => {
+                self.subscriptions.retain(|had| !filters.iter().any(|filter| **filter == **had));
+                self.write(|session, out| session.unsuback(packet_id, out))
+            }
+            // The window has room again: the mailbox is looked at before the next wait.
+            Event::PubAck(_) => Ok(()),
+            Event::Ping => self.write(|session, out| session.pingresp(out)),
+            Event::Disconnect => Err(End::Farewell),
+        }
+    }
+
+    fn connect(&mut self, connect: &Connect) -> Result<(), End> {
+        match Credentials::parse(connect) {
+            Ok(credentials) => {
+                let Credentials { product_key, device_name, .. } = &credentials;
+                let identity = self.gateway.devices.identity(product_key, device_name);
+                self.waiting = Some(Waiting::Identity(identity, Box::new(credentials)));
+                Ok(())
+            }
+            Err(code) => self.refuse(code),
+        }
+    }
+
+    /// The device that the CONNECT names was looked up.
+    pub(super) fn identified(
+        &mut self,
+        result: Result<Option<Identity>, Unavailable>,
+    ) -> Result<(), End> {
+        let Some(Waiting::Identity(_, credentials)) = self.waiting.take() else { return Ok(()) };
+        let Ok(identity) = result else { return self.refuse(ConnectCode::ServerUnavailable) };
+        // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
+        let is_proven = credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
+        let Some(identity) = identity.filter(|_| is_proven) else {
+            return self.refuse(ConnectCode::BadUsernameOrPassword);
+        };
+        if identity.disabled {
+            return self.refuse(ConnectCode::NotAuthorized);
+        }
+        let Credentials { product_key, device_name, .. } = *credentials;
+        let peer = self.gateway.registry.enter(identity.device, &self.mailbox);
+        self.online = Some(Box::new(Online { peer, owner: Owner { product_key, device_name } }));
+        // Before the CONNACK: a caller who saw the device connect finds it online.
+        self.gateway.devices.came_online(peer, self.address);
+        self.write(|session, out| session.accept(false, out))
+    }
+
+    fn subscribe(&mut self, filters: &[(ByteString, Qos)]) -> Vec<SubscribeCode> {
+        let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
+        let mut grant = |filter: &str| {
+            let owner = self.online.as_ref().map(|online| &online.owner);
+            if !is_short || !owner.is_some_and(|owner| owner.may_subscribe(filter)) {
+                return false;
+            }
+            let is_known = self.subscriptions.iter().any(|had| **had == *filter);
+            if !is_known && self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+                return false;
+            }
+            if !is_known {
+                self.subscriptions.push(filter.into());
+            }
+            true
+        };
+        let code = |(filter, qos): &(ByteString, Qos)| {
+            if grant(filter) {
+                SubscribeCode::Granted((*qos).min(Qos::AtLeastOnce))
+            } else {
+                SubscribeCode::Refused
+            }
+        };
+        filters.iter().map(code).collect()
+    }
+
+    fn published(
+        &mut self,
+        topic: &str,
+        payload: &Bytes,
+        ticket: Option<Ticket>,
+    ) -> Result<(), End> {
+        let Some(online) = &self.online else { return Ok(()) };
+        let report = match online.owner.uplink(topic) {
+            Uplink::Inform => Inform::parse(payload).map(|inform| (Report::Inform(inform), None)),
+            Uplink::Progress => {
+                Progress::parse(payload).map(|progress| (Report::Progress(progress), None))
+            }
+            uplink @ (Uplink::Pull | Uplink::LegacyPull) => {
+                let Some(request) = Request::parse(payload) else { return self.ack(ticket) };
+                let topic = without_query(topic);
+                // An unknown module has no task, and so no answer of its own; nor has one that can't be.
+                let Some(module) = ModuleName::reported(request.module()) else {
+                    return self.answer(ticket, uplink, topic, &request.id);
+                };
+                let reply = match uplink {
+                    Uplink::Pull => Reply::Get { topic: reply_topic(topic), id: request.id },
+                    _ => Reply::Legacy { topic: topic.to_owned() },
+                };
+                Ok((Report::Pull(module), Some(reply)))
+            }
+            Uplink::Thing => {
+                let Some(request) = Request::parse(payload) else { return self.ack(ticket) };
+                return self.answer(ticket, Uplink::Thing, without_query(topic), &request.id);
+            }
+            Uplink::Time => return self.tell_time(ticket, payload),
+            Uplink::Unheard => return self.ack(ticket),
+            Uplink::Foreign => {
+                let Owner { product_key, device_name } = &online.owner;
+                tracing::debug!(%product_key, %device_name, "a message to a foreign topic was dropped");
+                return self.ack(ticket);
+            }
+        };
+        match report {
+            Ok((report, reply)) => {
+                let place = self.gateway.devices.report(online.peer, report);
+                self.waiting = Some(Waiting::Place(place, Box::new(Answer { ticket, reply })));
+                Ok(())
+            }
+            Err(error) => {
+                let Owner { product_key, device_name } = &online.owner;
+                tracing::info!(%product_key, %device_name, "a report was ignored: {error}");
+                self.ack(ticket)
+            }
+        }
+    }
+
+    fn ack(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
+        match ticket {
+            Some(ticket) => self.write(|session, out| session.ack(ticket, out)),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends an answer: at QoS 0, since on one connection nothing is lost between us.
+    fn send(&mut self, topic: String, payload: String) -> Result<(), End> {
+        let mut outcome = Ok(None);
+        self.write(|session, out| {
+            outcome = session.publish(topic.into(), payload.into(), Qos::AtMostOnce, out);
+        })?;
+        if let Err(error) = outcome {
+            tracing::error!(%error, "an answer could not be written: {error}");
+        }
+        Ok(())
+    }
+
+    /// Answers a request that needs nobody: there is nothing to tell.
+    fn answer(
+        &mut self,
+        ticket: Option<Ticket>,
+        uplink: Uplink,
+        topic: &str,
+        id: &Value,
+    ) -> Result<(), End> {
+        self.ack(ticket)?;
+        if uplink == Uplink::LegacyPull {
+            return Ok(());
+        }
+        self.send(reply_topic(topic), reply(id, "{}"))
+    }
+
+    fn tell_time(&mut self, ticket: Option<Ticket>, payload: &[u8]) -> Result<(), End> {
+        self.ack(ticket)?;
+        let now = self.gateway.clock.now().wall.0;
+        let sent = match serde_json::from_slice::<Value>(payload) {
+            Ok(Value::Object(mut members)) => members.remove("deviceSendTime"),
+            _ => None,
+        };
+        let sent = match sent {
+            Some(Value::String(text)) => text,
+            Some(Value::Number(number)) => number.to_string(),
+            _ => return Ok(()),
+        };
+        let Some(online) = &self.online else { return Ok(()) };
+        let topic = online.owner.time_topic();
+        let sent = Value::from(sent);
+        self.send(
+            topic,
+            format!(
+                r#"{{"deviceSendTime":{sent},"serverRecvTime":"{now}","serverSendTime":"{now}"}}"#
+            ),
+        )
+    }
+
+    /// A report has its place in the queue.
+    pub(super) fn placed(
+        &mut self,
+        result: Result<Later<Option<Box<Upgrade>>>, Unavailable>,
+    ) -> Result<(), End> {
+        let Some(Waiting::Place(_, answer)) = self.waiting.take() else { return Ok(()) };
+        self.reports.push_back((result.map_err(|Unavailable| End::Unkept)?, answer));
+        Ok(())
+    }
+
+    /// The oldest report is kept, or it never will be.
+    pub(super) fn kept(
+        &mut self,
+        result: Result<Option<Box<Upgrade>>, Unavailable>,
+    ) -> Result<(), End> {
+        let Some((_, answer)) = self.reports.pop_front() else { return Ok(()) };
+        if self.reports.is_empty() {
+            self.reports.shrink_to_fit();
+        }
+        // Without an acknowledgement the device says it again on its next connection.
+        let upgrade = result.map_err(|Unavailable| End::Unkept)?;
+        self.ack(answer.ticket)?;
+        match (answer.reply, upgrade) {
+            (Some(Reply::Get { topic, id }), Some(upgrade)) => {
+                self.send(topic, upgrade.to_reply(&id))
+            }
+            (Some(Reply::Get { topic, id }), None) => self.send(topic, reply(&id, "{}")),
+            (Some(Reply::Legacy { topic }), Some(upgrade)) => {
+                let id = self.gateway.clock.now().wall.0;
+                self.send(topic, upgrade.to_push(id))
+            }
+            (Some(Reply::Legacy { .. }) | None, _) => Ok(()),
+        }
+    }
+}
+
+fn reply_topic(topic: &str) -> String {
+    format!("{topic}_reply")
+}

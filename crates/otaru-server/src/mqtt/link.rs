@@ -1,0 +1,283 @@
+//! The wire under a connection: a socket, or a pipe in memory for a node on simulated time.
+
+use std::collections::VecDeque;
+use std::io::{Error, ErrorKind, Result};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// Two streams of bytes, one in each direction. `try_…` never wait: [`ErrorKind::WouldBlock`] says to wait for the
+/// other method first.
+#[derive(Debug)]
+pub enum Link {
+    Tcp(TcpStream),
+    Memory(MemoryLink),
+}
+
+impl Link {
+    /// Waits until a read has a chance. Wakes early at times.
+    pub async fn readable(&self) -> Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.readable().await,
+            Self::Memory(pipe) => {
+                pipe.readable().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until a write has a chance. Wakes early at times.
+    pub async fn writable(&self) -> Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.writable().await,
+            Self::Memory(pipe) => {
+                pipe.writable().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads some bytes; 0 when the peer has sent all it will.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_read(buffer),
+            Self::Memory(pipe) => pipe.try_read(buffer),
+        }
+    }
+
+    /// Writes some bytes.
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Memory(pipe) => pipe.try_write(bytes),
+        }
+    }
+
+    /// Sends no more. What was written still arrives: what the peer sent meanwhile is read away, since a socket that
+    /// closes on unread bytes resets the connection and takes our last words along.
+    pub fn close(&self) {
+        match self {
+            Self::Tcp(socket) => {
+                // The peer may have closed before us; then there is nobody to tell.
+                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+                let mut waste = [0; 4096];
+                // A few rounds only: somebody who sends without end loses our last words.
+                (0..16).take_while(|_| matches!(socket.try_read(&mut waste), Ok(1..))).count();
+            }
+            Self::Memory(pipe) => pipe.close(),
+        }
+    }
+}
+
+/// One end of a connection in memory. Dropping it closes it.
+#[derive(Debug)]
+pub struct MemoryLink {
+    incoming: Arc<Pipe>,
+    outgoing: Arc<Pipe>,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    state: Mutex<PipeState>,
+    capacity: usize,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct PipeState {
+    bytes: VecDeque<u8>,
+    /// The writer is gone: after the bytes comes the end.
+    ended: bool,
+    /// The connection is reset: both ends get errors and the bytes are lost.
+    reset: bool,
+    /// Nothing passes any more and nobody is told.
+    silent: bool,
+}
+
+impl Pipe {
+    fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), capacity, changed: Notify::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, PipeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut PipeState)) {
+        change(&mut self.state());
+        self.changed.notify_waiters();
+    }
+
+    async fn until(&self, ready: impl Fn(&PipeState) -> bool) {
+        loop {
+            // Made before the look, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            if ready(&self.state()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl MemoryLink {
+    /// Both ends of a connection that holds up to `capacity` bytes in each direction.
+    pub fn pair(capacity: usize) -> (Self, Self) {
+        let (there, back) = (Pipe::new(capacity), Pipe::new(capacity));
+        let near = Self { incoming: Arc::clone(&back), outgoing: Arc::clone(&there) };
+        (near, Self { incoming: there, outgoing: back })
+    }
+
+    /// Resets the connection: both ends get errors, bytes on the way are lost.
+    pub fn cut(&self) {
+        for pipe in [&self.incoming, &self.outgoing] {
+            pipe.change(|state| {
+                state.bytes = VecDeque::new();
+                state.reset = true;
+            });
+        }
+    }
+
+    /// Lets everything vanish from now on without either end being told, as when a device loses its network.
+    pub fn silence(&self) {
+        for pipe in [&self.incoming, &self.outgoing] {
+            pipe.change(|state| {
+                state.bytes = VecDeque::new();
+                state.silent = true;
+            });
+        }
+    }
+
+    pub async fn readable(&self) {
+        let ready = |state: &PipeState| {
+            !state.silent && (!state.bytes.is_empty() || state.ended || state.reset)
+        };
+        self.incoming.until(ready).await;
+    }
+
+    pub async fn writable(&self) {
+        let capacity = self.outgoing.capacity;
+        let ready = |state: &PipeState| state.silent || state.reset || state.bytes.len() < capacity;
+        self.outgoing.until(ready).await;
+    }
+
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let mut count = 0;
+        let mut end = Err(Error::from(ErrorKind::WouldBlock));
+        self.incoming.change(|state| {
+            if state.silent {
+                return;
+            }
+            if state.reset {
+                end = Err(Error::from(ErrorKind::ConnectionReset));
+            } else if state.bytes.is_empty() && state.ended {
+                end = Ok(0);
+            }
+            count = buffer.len().min(state.bytes.len());
+            for (to, from) in buffer.iter_mut().zip(state.bytes.drain(..count)) {
+                *to = from;
+            }
+            if state.bytes.is_empty() {
+                state.bytes = VecDeque::new();
+            }
+        });
+        if count > 0 { Ok(count) } else { end }
+    }
+
+    pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
+        let capacity = self.outgoing.capacity;
+        let mut result = Ok(bytes.len());
+        self.outgoing.change(|state| {
+            if state.silent {
+                return;
+            }
+            let room = capacity.saturating_sub(state.bytes.len()).min(bytes.len());
+            if state.reset || state.ended {
+                result = Err(Error::from(ErrorKind::BrokenPipe));
+            } else if room == 0 && !bytes.is_empty() {
+                result = Err(Error::from(ErrorKind::WouldBlock));
+            } else {
+                state.bytes.extend(&bytes[..room]);
+                result = Ok(room);
+            }
+        });
+        result
+    }
+
+    /// Sends no more; what was written still arrives.
+    pub fn close(&self) {
+        self.outgoing.change(|state| state.ended = true);
+    }
+}
+
+impl Drop for MemoryLink {
+    fn drop(&mut self) {
+        self.close();
+        // Nobody will read what the other end still writes.
+        self.incoming.change(|state| {
+            state.bytes = VecDeque::new();
+            state.reset = true;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(link: &MemoryLink) -> std::result::Result<Vec<u8>, ErrorKind> {
+        let mut buffer = [0; 8];
+        let count = link.try_read(&mut buffer).map_err(|error| error.kind())?;
+        Ok(buffer[..count].to_vec())
+    }
+
+    fn write(link: &MemoryLink, bytes: &[u8]) -> std::result::Result<usize, ErrorKind> {
+        link.try_write(bytes).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn a_pipe_holds_its_capacity_and_ends_after_its_bytes() {
+        let (a, b) = MemoryLink::pair(4);
+        assert_eq!(read(&b), Err(ErrorKind::WouldBlock));
+        assert_eq!(write(&a, b"abcdef"), Ok(4));
+        assert_eq!(write(&a, b"ef"), Err(ErrorKind::WouldBlock));
+        a.close();
+        assert_eq!(read(&b), Ok(b"abcd".to_vec()));
+        assert_eq!(read(&b), Ok(vec![]));
+        assert_eq!(write(&b, b"x"), Ok(1));
+        assert_eq!(read(&a), Ok(b"x".to_vec()));
+        drop(b);
+        assert_eq!(write(&a, b"y"), Err(ErrorKind::BrokenPipe));
+    }
+
+    #[test]
+    fn a_cut_is_seen_by_both_ends_and_loses_what_was_on_the_way() {
+        let (a, b) = MemoryLink::pair(4);
+        write(&a, b"ab").unwrap();
+        b.cut();
+        for end in [&a, &b] {
+            assert_eq!(read(end), Err(ErrorKind::ConnectionReset));
+            assert_eq!(write(end, b"x"), Err(ErrorKind::BrokenPipe));
+        }
+    }
+
+    #[test]
+    fn silence_is_noticed_by_nobody() {
+        let (a, b) = MemoryLink::pair(4);
+        write(&a, b"ab").unwrap();
+        a.silence();
+        for end in [&a, &b] {
+            assert_eq!(read(end), Err(ErrorKind::WouldBlock));
+            assert_eq!(write(end, b"longer than the pipe"), Ok(20));
+        }
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_change() {
+        let (a, b) = MemoryLink::pair(2);
+        tokio::join!(biased; b.readable(), async { write(&a, b"ab").unwrap() });
+        tokio::join!(biased; a.writable(), async { read(&b).unwrap() });
+        tokio::join!(biased; b.readable(), async { a.cut() });
+        b.writable().await;
+    }
+}

@@ -1,0 +1,44 @@
+//! Listening for devices.
+
+use super::{Devices, Gateway, Link};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that may wait to be accepted: a fleet reconnects at once after an outage.
+const BACKLOG: u32 = 4_096;
+/// Milliseconds until the next try when the system has no room for another connection.
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Listens on `address`; port 0 takes a free one.
+///
+/// # Errors
+/// When the address is taken or not this machine's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the connections of the last run to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves everybody who connects; never ends. Each connection is a task of the runtime.
+pub async fn serve<D: Devices>(gateway: Arc<Gateway<D>>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                // Answers are small and nobody waits to fill a packet. The connection works without it too.
+                let _ = socket.set_nodelay(true);
+                let gateway = Arc::clone(&gateway);
+                tokio::spawn(gateway.connection(Link::Tcp(socket), peer.ip()));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: others have to close first.
+                tracing::warn!(%error, "a device could not be accepted: {error}");
+                let clock = &gateway.clock;
+                clock.sleep_until(clock.now().mono_ms + ACCEPT_PAUSE_MS).await;
+            }
+        }
+    }
+}

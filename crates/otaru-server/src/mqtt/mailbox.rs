@@ -1,0 +1,165 @@
+//! What others leave for a connection: messages to write, and the wish to close it.
+
+use bytes::Bytes;
+use otaru_mqtt::packet::{ByteString, Qos};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Messages that may wait for a device that doesn't read; one more and its connection is given up.
+const MESSAGES_MAX: usize = 200;
+/// As above, in bytes of payload.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// A message for a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub topic: ByteString,
+    pub payload: Bytes,
+    pub qos: Qos,
+}
+
+/// Why somebody else wants a connection closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    /// The device has a newer one.
+    Replaced,
+    /// The device was disabled or deleted.
+    Kicked,
+    /// Nothing came for longer than the keepalive allows, or no CONNECT.
+    Silent,
+    /// The device reads too slowly.
+    Slow,
+    Shutdown,
+}
+
+/// Shared by a connection's task and everybody who has something for it. Holds no memory while empty.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    deadline_ms: AtomicU64,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: VecDeque<Message>,
+    payload_bytes: usize,
+    closed: Option<CloseReason>,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        let deadline_ms = AtomicU64::new(u64::MAX);
+        Self { state: Mutex::default(), deadline_ms, changed: Notify::new() }
+    }
+}
+
+impl Mailbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change below is whole before anything could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a message; `false` when the connection is to be closed, or is now since too much waits.
+    pub(super) fn put(&self, message: Message) -> bool {
+        let mut state = self.state();
+        if state.closed.is_some() {
+            return false;
+        }
+        state.payload_bytes += message.payload.len();
+        state.messages.push_back(message);
+        let fits = state.messages.len() <= MESSAGES_MAX && state.payload_bytes <= BYTES_MAX;
+        if !fits {
+            state.close(CloseReason::Slow);
+        }
+        drop(state);
+        self.changed.notify_one();
+        fits
+    }
+
+    /// Takes the oldest message if `want` says so.
+    pub(super) fn take_if(&self, want: impl FnOnce(&Message) -> bool) -> Option<Message> {
+        let mut state = self.state();
+        let message = state.messages.pop_front_if(|message| want(message))?;
+        state.payload_bytes -= message.payload.len();
+        if state.messages.is_empty() {
+            state.messages = VecDeque::new();
+        }
+        Some(message)
+    }
+
+    /// Asks for the connection to be closed. The first reason stands.
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.state().close(reason);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn closed(&self) -> Option<CloseReason> {
+        self.state().closed
+    }
+
+    /// Waits for something new; there may be nothing new.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// When the connection is to be closed unless something is heard, on the monotonic clock.
+    pub(super) fn deadline_ms(&self) -> u64 {
+        self.deadline_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_deadline_ms(&self, deadline_ms: u64) {
+        self.deadline_ms.store(deadline_ms, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn close(&mut self, reason: CloseReason) {
+        self.closed.get_or_insert(reason);
+        self.messages = VecDeque::new();
+        self.payload_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Message {
+        Message { topic: "/t".into(), payload: vec![0; bytes].into(), qos: Qos::AtMostOnce }
+    }
+
+    #[test]
+    fn a_peer_that_leaves_too_much_waiting_is_given_up() {
+        for (bytes, fitting) in [(0, MESSAGES_MAX), (BYTES_MAX / 4, 4)] {
+            let mailbox = Mailbox::default();
+            for _ in 0..fitting {
+                assert!(mailbox.put(message(bytes)));
+            }
+            assert!(!mailbox.put(message(bytes.max(1))));
+            assert_eq!(mailbox.closed(), Some(CloseReason::Slow));
+            assert!(!mailbox.put(message(0)));
+            assert_eq!(mailbox.take_if(|_| true), None);
+        }
+    }
+
+    #[test]
+    fn what_is_taken_makes_room_and_what_is_not_wanted_stays() {
+        let mailbox = Mailbox::default();
+        for _ in 0..1_000 {
+            assert!(mailbox.put(message(1_000)));
+            assert_eq!(mailbox.take_if(|_| false), None);
+            assert_eq!(mailbox.take_if(|_| true), Some(message(1_000)));
+        }
+    }
+
+    #[test]
+    fn the_first_reason_to_close_stands() {
+        let mailbox = Mailbox::default();
+        mailbox.close(CloseReason::Replaced);
+        mailbox.close(CloseReason::Silent);
+        assert_eq!(mailbox.closed(), Some(CloseReason::Replaced));
+    }
+}

@@ -1,0 +1,121 @@
+//! The device door: sockets around `otaru-mqtt`. Topics come in, reports go to the [`Devices`]; what devices are to
+//! hear comes back through the [`Registry`].
+//!
+//! A connection is a task that holds no buffer while its device is idle. Identity comes from the username, a device
+//! uses its own topics only, and its acknowledgements leave after the commit of what they acknowledge.
+
+mod auth;
+mod connection;
+mod link;
+mod listen;
+mod mailbox;
+mod registry;
+#[cfg(test)]
+mod tests;
+mod topics;
+
+pub use link::{Link, MemoryLink};
+pub use listen::{bind, serve};
+pub use mailbox::Message;
+pub use registry::{Delivery, Epoch, Peer, Registry};
+pub use topics::upgrade_topic;
+
+use crate::clock::Clock;
+use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
+use otaru_core::message::{Inform, Progress, Upgrade};
+use otaru_core::version::ModuleName;
+use otaru_mqtt::session::Limits;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What the rest of the server couldn't do. Its cause is logged where it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server can't do this now")]
+pub struct Unavailable;
+
+/// A result that comes later. Dropping it gives up waiting, and nothing else once it was queued.
+pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send>>;
+
+/// A registered device, as a CONNECT is checked against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub device: DeviceNo,
+    pub secret: String,
+    pub disabled: bool,
+}
+
+/// What a device says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    Inform(Inform),
+    Progress(Progress),
+    /// It asks for the upgrade of a module that it is to make.
+    Pull(ModuleName),
+}
+
+/// The rest of the server, as devices need it: the use cases, or a test's list of what was said.
+pub trait Devices: Send + Sync + 'static {
+    /// The device of this name, if there is one.
+    fn identity(
+        &self,
+        product_key: &ProductKey,
+        device_name: &DeviceName,
+    ) -> Later<Option<Identity>>;
+
+    /// A device came online; later news of it have higher epochs. Never waits.
+    fn came_online(&self, peer: Peer, address: IpAddr);
+
+    /// A connection ended. The device may be back already with a higher epoch. Never waits.
+    fn went_offline(&self, peer: Peer);
+
+    /// Takes a report in. The outer result comes when it has its place among all reports: until then the device's
+    /// socket isn't read. The inner one comes with the commit, and says what to answer a [`Report::Pull`].
+    fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>>;
+}
+
+/// Topics that one SUBSCRIBE may name; of a longer one all are refused.
+const FILTERS_PER_SUBSCRIBE_MAX: usize = 8;
+/// Subscriptions that a device may have.
+const SUBSCRIPTIONS_MAX: usize = 100;
+/// Bytes that may wait for a socket that takes none; more and the connection is given up.
+const BACKLOG_BYTES_MAX: usize = 512 * 1024;
+/// Reports of one connection that may wait for their commit before its socket is read again.
+const REPORTS_MAX: usize = 100;
+/// Milliseconds between two looks for connections that were silent for too long.
+const SWEEP_MS: u64 = 5_000;
+
+/// All that connections share.
+#[derive(Debug)]
+pub struct Gateway<D> {
+    devices: D,
+    registry: Arc<Registry>,
+    clock: Clock,
+    limits: Arc<Limits>,
+}
+
+impl<D: Devices> Gateway<D> {
+    /// `registry` is where the rest of the server leaves messages.
+    pub fn new(devices: D, registry: Arc<Registry>, clock: Clock, limits: Limits) -> Self {
+        Self { devices, registry, clock, limits: Arc::new(limits) }
+    }
+
+    /// Serves one connection until it ends.
+    // No `async fn`: its future would hold the arguments beside the connection made of them.
+    pub fn connection(
+        self: Arc<Self>,
+        link: Link,
+        address: IpAddr,
+    ) -> impl Future<Output = ()> + Send + use<D> {
+        connection::Connection::new(self, link, address).run()
+    }
+
+    /// Closes connections that were silent for too long; never ends. One timer serves all of them, since an exact one
+    /// per connection would cost more than the moments it saves.
+    pub async fn sweep(self: Arc<Self>) {
+        loop {
+            self.clock.sleep_until(self.clock.now().mono_ms + SWEEP_MS).await;
+            self.registry.sweep(self.clock.now().mono_ms);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+use crate::clock::Clock;
+use crate::mqtt::{
+    Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Unavailable,
+};
+use bytes::BytesMut;
+use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
+use otaru_core::message::{Upgrade, UpgradeFile};
+use otaru_core::package::SignMethod as FileSignMethod;
+use otaru_core::signature::device::{SignMethod, connect_content};
+use otaru_core::time::Timestamp;
+use otaru_core::version::{ModuleName, Version};
+use otaru_mqtt::client::{Client, ClientEvent};
+use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, Qos};
+use otaru_mqtt::session::Limits;
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, oneshot};
+
+pub(super) const PRODUCT: &str = "a1B2c3D4e5F";
+pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const START_MS: i64 = 1_700_000_000_000;
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+type Commit = oneshot::Sender<Result<Option<Box<Upgrade>>, Unavailable>>;
+
+/// What the gateway told the rest of the server, and how that answers.
+pub(super) struct Heard {
+    pub(super) log: Mutex<Vec<String>>,
+    /// Commits that a test ends by hand, when it holds them.
+    pub(super) commits: Mutex<VecDeque<Commit>>,
+    pub(super) holds: Mutex<bool>,
+    /// Places in the queue of reports.
+    pub(super) places: Semaphore,
+    pub(super) upgrade: Mutex<Option<Upgrade>>,
+}
+
+impl Heard {
+    pub(super) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+
+    pub(super) fn hold(&self) {
+        *self.holds.lock().unwrap() = true;
+    }
+
+    pub(super) fn commit(&self, index: usize, result: Result<Option<Box<Upgrade>>, Unavailable>) {
+        let commit = self.commits.lock().unwrap().remove(index).unwrap();
+        commit.send(result).unwrap();
+    }
+
+    fn note(&self, line: String) {
+        self.log.lock().unwrap().push(line);
+    }
+}
+
+impl Devices for Arc<Heard> {
+    fn identity(&self, product: &ProductKey, device: &DeviceName) -> Later<Option<Identity>> {
+        let identity =
+            |no, disabled| Identity { device: DeviceNo(no), secret: SECRET.into(), disabled };
+        let result = match (product.as_str(), device.as_str()) {
+            (PRODUCT, "dev-001") => Ok(Some(identity(1, false))),
+            (PRODUCT, "dev-002") => Ok(Some(identity(2, false))),
+            (PRODUCT, "disabled") => Ok(Some(identity(3, true))),
+            (PRODUCT, "database-down") => Err(Unavailable),
+            _ => Ok(None),
+        };
+        Box::pin(async { result })
+    }
+
+    fn came_online(&self, peer: Peer, address: IpAddr) {
+        self.note(format!("{} online from {address}", peer.device.0));
+    }
+
+    fn went_offline(&self, peer: Peer) {
+        self.note(format!("{} offline", peer.device.0));
+    }
+
+    fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {
+        let heard = Arc::clone(self);
+        Box::pin(async move {
+            heard.places.acquire().await.map_err(|_| Unavailable)?.forget();
+            heard.note(match &report {
+                Report::Inform(it) => format!("{} has {} {}", peer.device.0, it.module, it.version),
+                Report::Progress(it) => format!("{} at {}", peer.device.0, it.step),
+                Report::Pull(module) => format!("{} asks for {module}", peer.device.0),
+            });
+            let upgrade = matches!(report, Report::Pull(_))
+                .then(|| heard.upgrade.lock().unwrap().clone().map(Box::new));
+            let upgrade = upgrade.flatten();
+            let later: Later<_> = if *heard.holds.lock().unwrap() {
+                let (commit, committed) = oneshot::channel();
+                heard.commits.lock().unwrap().push_back(commit);
+                Box::pin(async move { committed.await.unwrap_or(Err(Unavailable)) })
+            } else {
+                Box::pin(async { Ok(upgrade) })
+            };
+            Ok(later)
+        })
+    }
+}
+
+pub(super) struct Node {
+    pub(super) heard: Arc<Heard>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) gateway: Arc<Gateway<Arc<Heard>>>,
+}
+
+impl Node {
+    /// Needs a runtime of one thread with paused time.
+    pub(super) fn new() -> Self {
+        let heard = Arc::new(Heard {
+            log: Mutex::default(),
+            commits: Mutex::default(),
+            holds: Mutex::default(),
+            places: Semaphore::new(Semaphore::MAX_PERMITS),
+            upgrade: Mutex::default(),
+        });
+        let registry = Arc::new(Registry::default());
+        let clock = Clock::simulated(Timestamp(START_MS));
+        let gateway =
+            Gateway::new(Arc::clone(&heard), Arc::clone(&registry), clock, Limits::default());
+        let gateway = Arc::new(gateway);
+        tokio::spawn(Arc::clone(&gateway).sweep());
+        Self { heard, registry, gateway }
+    }
+
+    /// A connection on which nothing was said yet, with pipes of this size.
+    pub(super) fn dial(&self, capacity: usize) -> Device {
+        let (near, far) = MemoryLink::pair(capacity);
+        tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), ADDRESS));
+        Device { link: near, client: Client::default(), read: Vec::new() }
+    }
+
+    pub(super) async fn device(&self, name: &str) -> Device {
+        let mut device = self.dial(64 * 1024);
+        assert_eq!(device.connect(&connect(name, "c")).await, Some(ConnectCode::Accepted));
+        device
+    }
+}
+
+/// A CONNECT with the right password.
+pub(super) fn connect(name: &str, client_id: &str) -> Connect {
+    let content = connect_content(client_id, name, PRODUCT, None);
+    let password = SignMethod::Sha256.sign(SECRET, &content);
+    Connect {
+        clean_session: true,
+        keepalive_s: 60,
+        client_id: format!("{client_id}|signmethod=hmacsha256|").into(),
+        username: Some(format!("{name}&{PRODUCT}").into()),
+        password: Some(password.into()),
+        ..Connect::default()
+    }
+}
+
+pub(super) fn upgrade() -> Upgrade {
+    let file = UpgradeFile {
+        name: "f".into(),
+        size_bytes: 1,
+        url: "http://h/f".into(),
+        md5: "00".into(),
+        sign: "00".into(),
+    };
+    Upgrade {
+        dest: Version::parse("2.0.0").unwrap(),
+        is_delta: false,
+        module: ModuleName::default(),
+        sign_method: FileSignMethod::Md5,
+        files: vec![file],
+        tags: vec![],
+        udi: String::new(),
+    }
+}
+
+pub(super) struct Device {
+    pub(super) link: MemoryLink,
+    pub(super) client: Client,
+    read: Vec<u8>,
+}
+
+impl Device {
+    /// Writes all of `bytes`, or as much as a closed connection takes.
+    pub(super) async fn write(&self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.link.try_write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.link.writable().await,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Sends what `compose` writes.
+    pub(super) async fn say<T>(
+        &mut self,
+        compose: impl FnOnce(&mut Client, &mut BytesMut) -> T,
+    ) -> T {
+        let mut out = BytesMut::new();
+        let value = compose(&mut self.client, &mut out);
+        self.write(&out).await;
+        value
+    }
+
+    pub(super) async fn connect(&mut self, connect: &Connect) -> Option<ConnectCode> {
+        self.say(|client, out| client.connect(connect.clone(), out)).await.unwrap();
+        match self.hear().await {
+            Some(ClientEvent::ConnAck { code, session_present: false }) => Some(code),
+            None => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) async fn publish(
+        &mut self,
+        topic: &str,
+        payload: &str,
+        qos: Qos,
+    ) -> Option<PacketId> {
+        let (topic, payload) = (topic.to_owned(), payload.to_owned());
+        self.say(|client, out| client.publish(topic.into(), payload.into(), qos, out))
+            .await
+            .unwrap()
+    }
+
+    /// The next that the server says; `None` when it closes the connection.
+    pub(super) async fn hear(&mut self) -> Option<ClientEvent> {
+        loop {
+            let mut input = &self.read[..];
+            let event = self.client.next(&mut input).unwrap();
+            self.read = input.to_vec();
+            if event.is_some() {
+                return event;
+            }
+            self.link.readable().await;
+            let mut buffer = [0; 4096];
+            match self.link.try_read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.read = buffer[..count].to_vec(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// A message as (topic, payload).
+    pub(super) async fn message(&mut self) -> (String, String) {
+        match self.hear().await {
+            Some(ClientEvent::Publish { topic, payload, .. }) => {
+                (topic.to_string(), String::from_utf8(payload.to_vec()).unwrap())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether the server says nothing until it answers a ping.
+    pub(super) async fn hears_nothing(&mut self) -> bool {
+        self.say(|client, out| client.ping(out)).await;
+        self.hear().await == Some(ClientEvent::Pong)
+    }
+}
+
+/// Lets everybody else do what can be done now.
+pub(super) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) fn topic(prefix: &str, suffix: &str) -> String {
+    format!("{prefix}/{PRODUCT}/dev-001{suffix}")
+}

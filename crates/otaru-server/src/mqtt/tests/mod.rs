@@ -1,0 +1,6 @@
+//! The whole door on memory links: real connections, a device of `otaru-mqtt`, and a list of what the server heard.
+
+mod connects;
+mod harness;
+mod limits;
+mod reports;

@@ -1,0 +1,219 @@
+//! What a topic means, and whose it is. A device uses its own topics only, so there is nothing to route. Source: the
+//! device protocol reference, topic rules and other topics.
+
+use otaru_core::id::{DeviceName, ProductKey};
+
+/// Whose topics are one's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) product_key: ProductKey,
+    pub(super) device_name: DeviceName,
+}
+
+/// What a message of a device is, by its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Uplink {
+    /// Version of a module.
+    Inform,
+    Progress,
+    /// Asks for its open task.
+    Pull,
+    /// Asks for its open task the old way, and hears on the same topic.
+    LegacyPull,
+    /// Asks for the time.
+    Time,
+    /// Another request of the data model.
+    Thing,
+    /// One of its own topics that nobody listens to.
+    Unheard,
+    /// A topic that the device may not publish to.
+    Foreign,
+}
+
+/// A topic as it is compared: the C SDK 4.x appends `?_rid=…`.
+pub(super) fn without_query(topic: &str) -> &str {
+    topic.split_once('?').map_or(topic, |(topic, _)| topic)
+}
+
+impl Owner {
+    /// What follows `/{pk}/{dn}` at the start of `text`: nothing, or `/` and more.
+    fn own<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let rest = text
+            .strip_prefix('/')?
+            .strip_prefix(self.product_key.as_str())?
+            .strip_prefix('/')?
+            .strip_prefix(self.device_name.as_str())?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    /// What follows `{prefix}/{pk}/{dn}`.
+    fn after<'a>(&self, prefix: &str, text: &'a str) -> Option<&'a str> {
+        self.own(text.strip_prefix(prefix)?)
+    }
+
+    fn is(&self, prefix: &str, text: &str) -> bool {
+        self.after(prefix, text) == Some("")
+    }
+
+    fn is_below(&self, prefix: &str, text: &str) -> bool {
+        self.after(prefix, text).is_some_and(|rest| rest.len() > 1)
+    }
+
+    /// Whether `text` is `/ext/rrpc/{any id}` and then an own topic.
+    fn is_rrpc(&self, text: &str) -> bool {
+        text.strip_prefix("/ext/rrpc/")
+            .and_then(|rest| rest.find('/').map(|slash| &rest[slash..]))
+            .is_some_and(|tail| self.is_below("", tail) || self.is_below("/sys", tail))
+    }
+
+    /// What a message to `topic` is.
+    pub(super) fn uplink(&self, topic: &str) -> Uplink {
+        let topic = without_query(topic);
+        if self.is("/ota/device/inform", topic) {
+            Uplink::Inform
+        } else if self.is("/ota/device/progress", topic) {
+            Uplink::Progress
+        } else if self.is("/ota/device/request", topic) {
+            Uplink::LegacyPull
+        } else if let Some(rest) = self.after("/sys", topic) {
+            match rest.strip_prefix("/thing/") {
+                Some("ota/firmware/get") => Uplink::Pull,
+                // What ends so is the device's answer to us.
+                Some(request) if !request.is_empty() && !request.ends_with("_reply") => {
+                    Uplink::Thing
+                }
+                _ => Uplink::Unheard,
+            }
+        } else if self.after("/ext/ntp", topic) == Some("/request") {
+            Uplink::Time
+        } else if self.is("/shadow/update", topic)
+            || self.is_below("/ext/session", topic)
+            || self.is_rrpc(topic)
+            || self.is_below("", topic)
+        {
+            Uplink::Unheard
+        } else {
+            Uplink::Foreign
+        }
+    }
+
+    /// Whether the device may subscribe to `filter`. System topics arrive without it, but SDKs ask all the same.
+    pub(super) fn may_subscribe(&self, filter: &str) -> bool {
+        let broadcast = || {
+            filter
+                .strip_prefix("/broadcast/")
+                .and_then(|rest| rest.strip_prefix(self.product_key.as_str()))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.is("/ota/device/upgrade", filter)
+            || self.is("/ota/device/request", filter)
+            || self.is_below("/sys", filter)
+            || self.is("/shadow/get", filter)
+            || self.after("/ext/ntp", filter) == Some("/response")
+            || self.is_below("/ext/session", filter)
+            || self.is("/ext/error", filter)
+            || self.is_rrpc(filter)
+            || self.is_below("", filter)
+            || broadcast()
+    }
+
+    /// Where the device hears the time.
+    pub(super) fn time_topic(&self) -> String {
+        format!("/ext/ntp/{}/{}/response", self.product_key, self.device_name)
+    }
+}
+
+/// The topic of a push to a device.
+pub fn upgrade_topic(product_key: &ProductKey, device_name: &DeviceName) -> String {
+    format!("/ota/device/upgrade/{product_key}/{device_name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        let (product_key, device_name) = ("a1B2".parse().unwrap(), "dev-001".parse().unwrap());
+        Owner { product_key, device_name }
+    }
+
+    #[test]
+    fn a_topic_says_what_its_message_is() {
+        use Uplink::*;
+        for (topic, want) in [
+            ("/ota/device/inform/a1B2/dev-001", Inform),
+            ("/ota/device/inform/a1B2/dev-001?_rid=1795486091797123", Inform),
+            ("/ota/device/progress/a1B2/dev-001", Progress),
+            ("/ota/device/request/a1B2/dev-001", LegacyPull),
+            ("/sys/a1B2/dev-001/thing/ota/firmware/get", Pull),
+            ("/sys/a1B2/dev-001/thing/ota/firmware/get?_rid=1", Pull),
+            ("/sys/a1B2/dev-001/thing/deviceinfo/update", Thing),
+            ("/sys/a1B2/dev-001/thing/config/log/get", Thing),
+            ("/sys/a1B2/dev-001/thing/config/push_reply", Unheard),
+            ("/sys/a1B2/dev-001/thing/", Unheard),
+            ("/sys/a1B2/dev-001/rrpc/response/1", Unheard),
+            ("/sys/a1B2/dev-001", Unheard),
+            ("/ext/ntp/a1B2/dev-001/request", Time),
+            ("/ext/session/a1B2/dev-001/combine/login", Unheard),
+            ("/ext/rrpc/123/a1B2/dev-001/user/x", Unheard),
+            ("/shadow/update/a1B2/dev-001", Unheard),
+            ("/a1B2/dev-001/user/update", Unheard),
+            ("/a1B2/dev-001", Foreign),
+            ("/ota/device/inform/a1B2/dev-002", Foreign),
+            ("/ota/device/inform/a1B3/dev-001", Foreign),
+            ("/ota/device/inform/a1B2/dev-0011", Foreign),
+            ("/ota/device/inform/a1B2/dev-001/x", Foreign),
+            ("/ota/device/inform", Foreign),
+            ("/ota/device/upgrade/a1B2/dev-001", Foreign),
+            ("/sys/a1B2/dev-002/thing/ota/firmware/get", Foreign),
+            ("/sys/a1B2/dev-001x/thing/ota/firmware/get", Foreign),
+            ("/ext/ntp/a1B2/dev-001/response", Foreign),
+            ("/ext/rrpc/123/a1B2/dev-002/user/x", Foreign),
+            ("/ext/rrpc/123", Foreign),
+            ("/a1B2/dev-002/user/update", Foreign),
+            ("ota/device/inform/a1B2/dev-001", Foreign),
+            ("/broadcast/a1B2/x", Foreign),
+            ("?", Foreign),
+            ("/", Foreign),
+        ] {
+            assert_eq!(owner().uplink(topic), want, "{topic}");
+        }
+    }
+
+    #[test]
+    fn only_own_topics_can_be_subscribed_to() {
+        for (filter, want) in [
+            ("/ota/device/upgrade/a1B2/dev-001", true),
+            ("/ota/device/request/a1B2/dev-001", true),
+            ("/sys/a1B2/dev-001/thing/event/+/post_reply", true),
+            ("/sys/a1B2/dev-001/rrpc/request/+", true),
+            ("/sys/a1B2/dev-001/#", true),
+            ("/shadow/get/a1B2/dev-001", true),
+            ("/ext/ntp/a1B2/dev-001/response", true),
+            ("/ext/session/a1B2/dev-001/combine/login_reply", true),
+            ("/ext/error/a1B2/dev-001", true),
+            ("/ext/rrpc/+/a1B2/dev-001/user/x", true),
+            ("/broadcast/a1B2/#", true),
+            ("/a1B2/dev-001/user/get", true),
+            ("/a1B2/dev-001/#", true),
+            ("#", false),
+            ("/#", false),
+            ("/+/dev-001/user/get", false),
+            ("/a1B2/+/user/get", false),
+            ("/ota/device/upgrade/+/+", false),
+            ("/ota/device/upgrade/a1B2/dev-002", false),
+            ("/ota/device/upgrade/a1B2/dev-001/#", false),
+            ("/sys/a1B2/+/thing/ota/firmware/get_reply", false),
+            ("/sys/a1B2/dev-002/#", false),
+            ("/sys/#", false),
+            ("/ext/rrpc/+/#", false),
+            ("/ext/rrpc/+/a1B2/+/user/x", false),
+            ("/broadcast/a1B3/#", false),
+            ("/broadcast/+/#", false),
+            ("/broadcast/a1B22", false),
+            ("$SYS/#", false),
+        ] {
+            assert_eq!(owner().may_subscribe(filter), want, "{filter}");
+        }
+    }
+}

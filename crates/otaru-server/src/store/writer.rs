@@ -32,9 +32,10 @@ where
     }
 
     fn finish(self: Box<Self>, outcome: Result<()>) {
-        let value = outcome.map(|()| self.value.expect("a change that committed has run"));
+        let Self { value, reply, .. } = *self;
+        let value = outcome.map(|()| value.expect("a change that committed has run"));
         // The caller may have gone; the change stands all the same.
-        let _ = self.reply.send(value);
+        let _ = reply.send(value);
     }
 }
 
@@ -131,10 +132,11 @@ impl Store {
 
     /// Queues a change, waiting for a place; the future it returns ends after the commit. Changes are decided in the
     /// order in which they were queued.
-    pub async fn queue<T: Send + 'static>(
-        &self,
-        work: impl FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
-    ) -> Result<impl Future<Output = Result<T>> + Send + use<T>> {
+    pub async fn queue<T, F>(&self, work: F) -> Result<impl Future<Output = Result<T>> + Send + use<T, F>>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
+    {
         let (reply, done) = oneshot::channel();
         let call = Box::new(Call { work, value: None, reply });
         self.changes.send(Work::Change(call)).await.map_err(|_| StoreError::Busy)?;

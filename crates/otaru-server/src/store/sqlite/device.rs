@@ -1,0 +1,164 @@
+//! Devices and their versions.
+
+use super::super::{Page, Result};
+use super::row::Cols;
+use super::tx::{Tx, skip};
+use otaru_core::device::Device;
+use otaru_core::id::{AccountNo, DeviceName, DeviceNo, IotId, ProductNo};
+use otaru_core::time::Timestamp;
+use otaru_core::version::{ModuleName, Version};
+use rusqlite::params;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT device.no, product, name, iot_id, secret, nickname, disabled, created_at, activated_at, ",
+            "online_at, address FROM ",
+            $rest
+        )
+    };
+}
+
+fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Device> {
+    Ok(Device {
+        no: DeviceNo(cols.take()?),
+        product: ProductNo(cols.take()?),
+        name: cols.parsed()?,
+        iot_id: cols.parsed()?,
+        secret: cols.take()?,
+        nickname: cols.take()?,
+        disabled: cols.take()?,
+        created_at: cols.time()?,
+        activated_at: cols.time_opt()?,
+        online_at: cols.time_opt()?,
+        address: cols.take()?,
+    })
+}
+
+pub fn by_no(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
+    tx.one(select!("device WHERE no = ?1"), params![no.0], read)
+}
+
+pub fn by_name(tx: &Tx<'_>, product: ProductNo, name: &DeviceName) -> Result<Option<Device>> {
+    tx.one(select!("device WHERE product = ?1 AND name = ?2"), params![product.0, name.as_str()], read)
+}
+
+pub fn by_iot_id(tx: &Tx<'_>, id: &IotId) -> Result<Option<Device>> {
+    tx.one(select!("device WHERE iot_id = ?1"), params![id.as_str()], read)
+}
+
+pub fn count_of_product(tx: &Tx<'_>, product: ProductNo) -> Result<u64> {
+    tx.count("SELECT coalesce((SELECT devices FROM product WHERE no = ?1), 0)", params![product.0])
+}
+
+pub fn count_of_account(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
+    tx.count("SELECT coalesce((SELECT devices FROM account WHERE no = ?1), 0)", params![account.0])
+}
+
+pub fn page(tx: &Tx<'_>, product: ProductNo, page: Page) -> Result<Vec<Device>> {
+    tx.list(
+        select!(
+            "(SELECT no FROM device WHERE product = ?1 ORDER BY no DESC LIMIT ?2 OFFSET ?3) page
+             CROSS JOIN device ON device.no = page.no ORDER BY page.no DESC"
+        ),
+        params![product.0, page.take, skip(page)],
+        read,
+    )
+}
+
+pub fn before(tx: &Tx<'_>, product: ProductNo, before: DeviceNo, limit: u32) -> Result<Vec<Device>> {
+    tx.list(
+        select!("device WHERE product = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3"),
+        params![product.0, before.0, limit],
+        read,
+    )
+}
+
+pub fn versions(
+    tx: &Tx<'_>,
+    product: ProductNo,
+    module: &ModuleName,
+    after: DeviceNo,
+    until: DeviceNo,
+    limit: u32,
+) -> Result<Vec<(DeviceNo, Option<Version>)>> {
+    tx.list(
+        "SELECT device.no, version FROM device
+         LEFT JOIN device_version ON device_version.device = device.no AND device_version.module = ?2
+         WHERE product = ?1 AND device.no > ?3 AND device.no <= ?4 ORDER BY device.no LIMIT ?5",
+        params![product.0, module.key(), after.0, until.0, limit],
+        |cols| Ok((DeviceNo(cols.take()?), cols.version_opt()?)),
+    )
+}
+
+pub fn last(tx: &Tx<'_>) -> Result<DeviceNo> {
+    tx.value("SELECT coalesce((SELECT max(no) FROM device), 0)", []).map(DeviceNo)
+}
+
+pub fn version(tx: &Tx<'_>, device: DeviceNo, module: &ModuleName) -> Result<Option<Version>> {
+    tx.one(
+        "SELECT version FROM device_version WHERE device = ?1 AND module = ?2",
+        params![device.0, module.key()],
+        |cols| cols.version(),
+    )
+}
+
+pub fn insert(tx: &Tx<'_>, account: AccountNo, new: &Device) -> Result<DeviceNo> {
+    let Device {
+        no: _,
+        product,
+        name,
+        iot_id,
+        secret,
+        nickname,
+        disabled,
+        created_at,
+        activated_at,
+        online_at,
+        address,
+    } = new;
+    let no = tx.insert(
+        "INSERT INTO device (product, name, iot_id, secret, nickname, disabled, created_at, activated_at, online_at,
+             address)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            product.0,
+            name.as_str(),
+            iot_id.as_str(),
+            secret,
+            nickname,
+            disabled,
+            created_at.0,
+            activated_at.map(|at| at.0),
+            online_at.map(|at| at.0),
+            address
+        ],
+    )?;
+    tx.run_one("UPDATE product SET devices = devices + 1 WHERE no = ?1", params![product.0])?;
+    tx.run_one("UPDATE account SET devices = devices + 1 WHERE no = ?1", params![account.0])?;
+    Ok(DeviceNo(no))
+}
+
+pub fn note_online(tx: &Tx<'_>, device: DeviceNo, at: Timestamp, address: &str) -> Result<()> {
+    // The device may be gone by now: this is written lazily.
+    tx.run(
+        "UPDATE device SET online_at = ?2, address = ?3, activated_at = coalesce(activated_at, ?2) WHERE no = ?1",
+        params![device.0, at.0, address],
+    )?;
+    Ok(())
+}
+
+pub fn put_version(
+    tx: &Tx<'_>,
+    device: DeviceNo,
+    module: &ModuleName,
+    version: &Version,
+    at: Timestamp,
+) -> Result<()> {
+    tx.run(
+        "INSERT INTO device_version (device, module, version, reported_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (device, module) DO UPDATE SET version = excluded.version, reported_at = excluded.reported_at",
+        params![device.0, module.key(), version.as_str(), at.0],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! The embedded engine: SQLite with a write-ahead log, one writer connection and any number of readers.
+//!
+//! The writer alone copies the log back into the file, in slices after its commits, so that no reader pays for it and
+//! no commit waits long.
+
+mod device;
+mod job;
+mod key;
+mod package;
+mod product;
+mod row;
+mod schema;
+mod task;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod upload;
+
+use super::{Engine, Reader, Result, Rows, StoreError, View};
+use crate::random::Random;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use tx::Tx;
+
+/// Before 3.51.3 two connections that checkpoint and write at once can damage the file (SQLite's document on the
+/// write-ahead log, "the WAL-reset bug").
+const OLDEST_VERSION: i32 = 3_051_003;
+/// Pages in the log that are not yet in the file before a slice of them is copied: 16 MiB of 4 KiB pages.
+const SLICE_PAGES: i64 = 4_096;
+/// Pages in the log above which readers pause until it can be emptied: 256 MiB.
+const LOG_CAP_PAGES: i64 = 65_536;
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// The writer's connection.
+pub struct SqliteEngine {
+    conn: Connection,
+    random: Random,
+    /// Where readers open the file; `None` when they may not.
+    readable: Option<String>,
+    /// Readers hold it shared while they look, the writer alone while it empties a log above its cap.
+    gate: Arc<RwLock<()>>,
+    log_cap_pages: i64,
+}
+
+impl SqliteEngine {
+    /// Opens the database at `path`, and makes it when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] when the file can't be opened, is no database, or is of a newer version.
+    pub fn open(path: &Path, random: Random) -> Result<Self> {
+        let path = path.to_str().ok_or_else(|| {
+            StoreError::Engine(format!("the path of the database is not UTF-8: {}", path.display()))
+        })?;
+        Self::open_with(path, None, random)
+    }
+
+    /// Opens the database in the file system `vfs`, registered with SQLite before; that one is used by a single
+    /// connection and needs no shared memory.
+    ///
+    /// # Errors
+    /// As [`SqliteEngine::open`].
+    pub fn open_with(path: &str, vfs: Option<&str>, random: Random) -> Result<Self> {
+        if rusqlite::version_number() < OLDEST_VERSION {
+            let version = rusqlite::version();
+            return Err(StoreError::Engine(format!("SQLite {version} is older than 3.51.3 and can damage files")));
+        }
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = match vfs {
+            None => Connection::open_with_flags(path, flags)?,
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        };
+        if vfs.is_some() {
+            conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+        }
+        conn.execute_batch("PRAGMA busy_timeout = 10000")?;
+        let journal: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if journal != "wal" {
+            return Err(StoreError::Engine(format!("the database can't keep a write-ahead log but only {journal}")));
+        }
+        conn.execute_batch(
+            "PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = OFF;
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -65536;
+             PRAGMA mmap_size = 0;
+             PRAGMA temp_store = MEMORY;",
+        )?;
+        conn.set_prepared_statement_cache_capacity(256);
+        schema::migrate(&conn)?;
+        let readable = vfs.is_none().then(|| path.to_owned());
+        Ok(Self { conn, random, readable, gate: Arc::default(), log_cap_pages: LOG_CAP_PAGES })
+    }
+
+    /// Pages in the log, and how many of them are in the file too.
+    fn checkpoint(&self, mode: &str) -> Result<(i64, i64)> {
+        let sql = match mode {
+            "PASSIVE" => "PRAGMA wal_checkpoint(PASSIVE)",
+            "TRUNCATE" => "PRAGMA wal_checkpoint(TRUNCATE)",
+            _ => "PRAGMA wal_checkpoint(NOOP)",
+        };
+        Ok(self.conn.prepare_cached(sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
+    }
+
+    /// Copies a slice of the log into the file when enough of it waits.
+    fn tend_log(&self) -> Result<()> {
+        let (pages, copied) = self.checkpoint("NOOP")?;
+        if pages - copied < SLICE_PAGES.min(self.log_cap_pages) {
+            return Ok(());
+        }
+        // Once all of it is copied and no reader needs it, the next commit starts at the log's beginning again.
+        self.checkpoint("PASSIVE")?;
+        if pages >= self.log_cap_pages {
+            let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            self.checkpoint("TRUNCATE")?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine for SqliteEngine {
+    fn transact(&mut self, work: &mut dyn FnMut(&mut dyn Rows) -> Result<()>) -> Result<()> {
+        let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+        let mut tx = Tx::new(&transaction, &self.random);
+        work(&mut tx)?;
+        tx.flush_counts()?;
+        drop(tx);
+        transaction.commit()?;
+        if let Err(error) = self.tend_log() {
+            // The commit stands; the log grows until this works again.
+            tracing::warn!(%error, "the log of the database was not copied: {error}");
+        }
+        Ok(())
+    }
+
+    fn view(&mut self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+        look(&self.conn, &self.random, work)
+    }
+
+    fn reader(&self) -> Result<Option<Box<dyn Reader>>> {
+        let Some(path) = &self.readable else { return Ok(None) };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.execute_batch(
+            "PRAGMA busy_timeout = 10000;
+             PRAGMA query_only = ON;
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA cache_size = -16384;
+             PRAGMA mmap_size = 0;
+             PRAGMA temp_store = MEMORY;",
+        )?;
+        conn.set_prepared_statement_cache_capacity(256);
+        Ok(Some(Box::new(SqliteReader { conn, random: self.random.clone(), gate: Arc::clone(&self.gate) })))
+    }
+}
+
+struct SqliteReader {
+    conn: Connection,
+    random: Random,
+    gate: Arc<RwLock<()>>,
+}
+
+impl Reader for SqliteReader {
+    fn view(&mut self, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+        let _open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        look(&self.conn, &self.random, work)
+    }
+}
+
+fn look(conn: &Connection, random: &Random, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+    let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
+    let outcome = work(&mut Tx::new(&transaction, random));
+    drop(transaction);
+    outcome
+}

@@ -1,0 +1,106 @@
+//! Products and their modules.
+
+use super::super::Result;
+use super::row::Cols;
+use super::tx::Tx;
+use otaru_core::id::{AccountNo, ProductKey, ProductNo};
+use otaru_core::product::{Product, ProductProfile};
+use otaru_core::version::ModuleName;
+use rusqlite::params;
+use std::rc::Rc;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT no, account, key, secret, name, node_type, commodity_code, auth_type, data_format, category_key, ",
+            "description, protocol_type, net_type, validate_type, created_at FROM product ",
+            $rest
+        )
+    };
+}
+
+fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Product>> {
+    Ok(Rc::new(Product {
+        no: ProductNo(cols.take()?),
+        account: AccountNo(cols.take()?),
+        key: cols.parsed()?,
+        secret: cols.take()?,
+        name: cols.take()?,
+        profile: ProductProfile {
+            node_type: cols.take()?,
+            commodity_code: cols.take()?,
+            auth_type: cols.take()?,
+            data_format: cols.take()?,
+            category_key: cols.take()?,
+            description: cols.take()?,
+            protocol_type: cols.take()?,
+            net_type: cols.take()?,
+            validate_type: cols.take()?,
+        },
+        created_at: cols.time()?,
+    }))
+}
+
+pub fn by_no(tx: &Tx<'_>, no: ProductNo) -> Result<Option<Rc<Product>>> {
+    tx.one(select!("WHERE no = ?1"), params![no.0], read)
+}
+
+pub fn by_key(tx: &Tx<'_>, key: &ProductKey) -> Result<Option<Rc<Product>>> {
+    tx.one(select!("WHERE key = ?1"), params![key.as_str()], read)
+}
+
+pub fn name_exists(tx: &Tx<'_>, account: AccountNo, name: &str) -> Result<bool> {
+    tx.value("SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND name = ?2)", params![account.0, name])
+}
+
+pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
+    tx.count("SELECT count(*) FROM product WHERE account = ?1", params![account.0])
+}
+
+pub fn module(tx: &Tx<'_>, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>> {
+    tx.one("SELECT name FROM module WHERE product = ?1 AND key = ?2", params![product.0, name.key()], |cols| {
+        cols.decoded(|text: &String| ModuleName::parse(text).ok())
+    })
+}
+
+pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
+    let Product { no: _, account, key, secret, name, profile, created_at } = new;
+    let ProductProfile {
+        node_type,
+        commodity_code,
+        auth_type,
+        data_format,
+        category_key,
+        description,
+        protocol_type,
+        net_type,
+        validate_type,
+    } = profile;
+    let no = tx.insert(
+        "INSERT INTO product (account, key, secret, name, node_type, commodity_code, auth_type, data_format,
+             category_key, description, protocol_type, net_type, validate_type, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            account.0,
+            key.as_str(),
+            secret,
+            name,
+            node_type,
+            commodity_code,
+            auth_type,
+            data_format,
+            category_key,
+            description,
+            protocol_type,
+            net_type,
+            validate_type,
+            created_at.0
+        ],
+    )?;
+    let default = ModuleName::default();
+    tx.run(
+        "INSERT INTO module (product, key, name) VALUES (?1, ?2, ?3)",
+        params![no, default.key(), default.as_str()],
+    )?;
+    Ok(ProductNo(no))
+}

@@ -1,0 +1,29 @@
+//! Brings a database file to the layout that this version knows.
+
+use super::super::{Result, StoreError};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// Step `n` (from 0) leads from layout `n` to `n + 1`. Released steps never change.
+const STEPS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// Runs the steps that the file has not seen, each in a transaction with its number.
+///
+/// # Errors
+/// When the file was written by a newer version, or a step fails.
+pub fn migrate(conn: &Connection) -> Result<()> {
+    let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let seen = usize::try_from(version).unwrap_or(usize::MAX);
+    if seen > STEPS.len() {
+        let newest = STEPS.len();
+        return Err(StoreError::Engine(format!(
+            "the database has layout {version} and this version of otaru knows up to {newest}: run a newer version"
+        )));
+    }
+    for (n, step) in STEPS.iter().enumerate().skip(seen) {
+        let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.execute_batch(&format!("PRAGMA user_version = {}", n + 1))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

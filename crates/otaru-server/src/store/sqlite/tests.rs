@@ -1,0 +1,110 @@
+use super::*;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+thread_local! {
+    static SEEN: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// Every statement that a test runs is asked for its plan, once: none may read a table or an index from end to end.
+pub fn assert_walks_indexes(conn: &Connection, sql: &str) {
+    if !SEEN.with_borrow_mut(|seen| seen.insert(sql.to_owned())) {
+        return;
+    }
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().unwrap() {
+        let step: String = row.get(3).unwrap();
+        let harmless = ["SCAN page", "SCAN CONSTANT ROW"].iter().any(|start| step.starts_with(start));
+        assert!(harmless || !step.starts_with("SCAN"), "{step}\n{sql}");
+        assert!(!step.contains("TEMP B-TREE"), "{step}\n{sql}");
+    }
+}
+
+fn open(folder: &tempfile::TempDir, name: &str) -> SqliteEngine {
+    SqliteEngine::open(&folder.path().join(name), Random::seeded(1)).unwrap()
+}
+
+#[test]
+fn the_contract_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let n = std::cell::Cell::new(0);
+    crate::store::contract::holds_for(|| {
+        n.set(n.get() + 1);
+        open(&folder, &format!("{}.db", n.get()))
+    });
+}
+
+#[test]
+fn a_store_that_is_opened_again_has_all_that_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = otaru_core::time::Timestamp(1);
+    let mut engine = open(&folder, "one.db");
+    engine.transact(&mut |rows| rows.insert_account("kept", now).map(|_| ())).unwrap();
+    drop(engine);
+    let mut engine = open(&folder, "one.db");
+    let mut next = None;
+    engine
+        .transact(&mut |rows| {
+            next = Some(rows.insert_account("next", now)?);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(next, Some(otaru_core::id::AccountNo(2)));
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(&folder, "one.db");
+    engine.conn.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(engine);
+    let refused = SqliteEngine::open(&folder.path().join("one.db"), Random::seeded(1)).err().unwrap();
+    assert!(refused.to_string().contains("layout 99"), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("text");
+    std::fs::write(&path, "no database, but long enough to have a header of one hundred bytes".repeat(9)).unwrap();
+    assert!(SqliteEngine::open(&path, Random::seeded(1)).is_err());
+}
+
+#[test]
+fn the_log_is_copied_in_slices_and_emptied_above_its_cap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = open(&folder, "one.db");
+    let mut reader = engine.reader().unwrap().unwrap();
+    let write = |engine: &mut SqliteEngine| {
+        let nonce = |n: u32| crate::store::Nonce {
+            access_key: "k".into(),
+            nonce: format!("{}{n}", engine.random.hex(500)),
+            expires_at: otaru_core::time::Timestamp(i64::from(n)),
+        };
+        let nonces: Vec<_> = (0..64).map(nonce).collect();
+        engine.transact(&mut |rows| rows.insert_nonces(&nonces)).unwrap();
+    };
+    engine.log_cap_pages = i64::MAX;
+    write(&mut engine);
+    let (pages, copied) = engine.checkpoint("NOOP").unwrap();
+    assert!(pages > copied, "{pages} {copied}");
+    engine.log_cap_pages = 1;
+    write(&mut engine);
+    reader.view(&mut |view| view.last_device().map(|_| ())).unwrap();
+    assert_eq!(engine.checkpoint("NOOP").unwrap(), (0, 0));
+    let log = folder.path().join("one.db-wal");
+    assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
+}
+
+#[test]
+fn the_writer_alone_waits_for_nothing_in_a_file_system_without_shared_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one.db");
+    let vfs = if cfg!(unix) { "unix-none" } else { "win32-none" };
+    let mut engine = SqliteEngine::open_with(path.to_str().unwrap(), Some(vfs), Random::seeded(1)).unwrap();
+    assert!(engine.reader().unwrap().is_none());
+    let now = otaru_core::time::Timestamp(1);
+    engine.transact(&mut |rows| rows.insert_account("one", now).map(|_| ())).unwrap();
+    assert!(!folder.path().join("one.db-shm").exists());
+}

@@ -39,9 +39,9 @@ impl Clock {
             Wall::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
-            Wall::Simulated(base) => {
-                base.load(Ordering::Relaxed).saturating_add(i64::try_from(elapsed_ms).unwrap_or(i64::MAX))
-            }
+            Wall::Simulated(base) => base
+                .load(Ordering::Relaxed)
+                .saturating_add(i64::try_from(elapsed_ms).unwrap_or(i64::MAX)),
         };
         Now { wall: Timestamp(wall_ms), mono_ms: elapsed_ms }
     }

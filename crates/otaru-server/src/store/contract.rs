@@ -124,7 +124,11 @@ fn new_package(account: AccountNo, product: ProductNo, n: u64) -> Package {
         module: ModuleName::default(),
         sign_method: SignMethod::Sha256,
         is_list: false,
-        files: vec![PackageFile { name: String::new(), upload_key: format!("ota/{n}.bin"), blob: blob(n) }],
+        files: vec![PackageFile {
+            name: String::new(),
+            upload_key: format!("ota/{n}.bin"),
+            blob: blob(n),
+        }],
         udi: String::new(),
         status: PackageStatus::Unverified,
         verify_percent: 0,
@@ -191,8 +195,9 @@ fn world(engine: &mut dyn Engine, devices: u128) -> World {
     change(engine, |rows| {
         let account = rows.insert_account("main", at(0))?;
         let product = rows.insert_product(&new_product(account, 1))?;
-        let devices =
-            (0..devices).map(|n| rows.insert_device(account, &new_device(product, n))).collect::<Result<Vec<_>>>()?;
+        let devices = (0..devices)
+            .map(|n| rows.insert_device(account, &new_device(product, n)))
+            .collect::<Result<Vec<_>>>()?;
         let package = rows.insert_package(&new_package(account, product, 1))?;
         let package = rows.package(package)?.unwrap();
         Ok(World { account, product, devices, package })
@@ -208,7 +213,8 @@ fn accounts_keys_and_nonces_come_back(engine: &mut dyn Engine) {
     let second = change(engine, |rows| rows.insert_account("two", at(1)));
     assert_ne!(first, second);
     for active in [true, false] {
-        let key = AccessKey { id: format!("key-{active}"), secret: "s".into(), account: second, active };
+        let key =
+            AccessKey { id: format!("key-{active}"), secret: "s".into(), account: second, active };
         change(engine, |rows| rows.insert_access_key(&key, at(2)));
         assert_eq!(look(engine, |view| view.access_key(&key.id)), Some(key));
     }
@@ -216,7 +222,8 @@ fn accounts_keys_and_nonces_come_back(engine: &mut dyn Engine) {
 }
 
 fn nonces_and_unused_uploads_are_purged_oldest_first(engine: &mut dyn Engine) {
-    let nonce = |n: i64| Nonce { access_key: "k".into(), nonce: format!("n{n}"), expires_at: at(n) };
+    let nonce =
+        |n: i64| Nonce { access_key: "k".into(), nonce: format!("n{n}"), expires_at: at(n) };
     let upload = |n: i64, used, stored: bool| Upload {
         key: format!("ota/{n}.bin"),
         account: AccountNo(1),
@@ -239,9 +246,13 @@ fn nonces_and_unused_uploads_are_purged_oldest_first(engine: &mut dyn Engine) {
     assert_eq!(look(engine, |view| view.nonces(at(0))), [nonce(30)]);
     let digests = change(engine, |rows| rows.purge(at(20), at(9), 2));
     assert_eq!(digests, [blob(4).sha256]);
-    let left = [1, 2, 3, 4, 9].map(|n| look(engine, |view| view.upload(&format!("ota/{n}.bin"))).is_some());
+    let left = [1, 2, 3, 4, 9]
+        .map(|n| look(engine, |view| view.upload(&format!("ota/{n}.bin"))).is_some());
     assert_eq!(left, [true, false, false, false, true]);
-    assert!(look(engine, |view| view.blob_is_used(&blob(9).sha256)), "a call may still use the upload");
+    assert!(
+        look(engine, |view| view.blob_is_used(&blob(9).sha256)),
+        "a call may still use the upload"
+    );
     // A nonce whose time is over may come again.
     let again = Nonce { expires_at: at(90), ..nonce(30) };
     change(engine, |rows| rows.insert_nonces(std::slice::from_ref(&again)));
@@ -268,14 +279,19 @@ fn uploads_come_back(engine: &mut dyn Engine) {
 }
 
 fn products_come_back_and_names_are_taken_per_account(engine: &mut dyn Engine) {
-    let (mine, other) = change(engine, |rows| Ok((rows.insert_account("a", at(0))?, rows.insert_account("b", at(0))?)));
+    let (mine, other) = change(engine, |rows| {
+        Ok((rows.insert_account("a", at(0))?, rows.insert_account("b", at(0))?))
+    });
     let mut product = new_product(mine, 1);
     product.no = change(engine, |rows| rows.insert_product(&product));
     let mut bare = Product { profile: ProductProfile::default(), ..new_product(mine, 2) };
     bare.no = change(engine, |rows| rows.insert_product(&bare));
     for product in [product.clone(), bare] {
         assert_eq!(look(engine, |view| view.product(product.no)).as_deref(), Some(&product));
-        assert_eq!(look(engine, |view| view.product_by_key(&product.key)).as_deref(), Some(&product));
+        assert_eq!(
+            look(engine, |view| view.product_by_key(&product.key)).as_deref(),
+            Some(&product)
+        );
     }
     look(engine, |view| {
         assert_eq!(view.product_by_key(&ProductKey::generate(9))?, None);
@@ -304,19 +320,32 @@ fn devices_come_back_and_are_counted(engine: &mut dyn Engine) {
     odd.no = change(engine, |rows| rows.insert_device(world.account, &odd));
     for device in [&device, &odd] {
         assert_eq!(look(engine, |view| view.device(device.no)).as_ref(), Some(device));
-        assert_eq!(look(engine, |view| view.device_by_name(world.product, &device.name)).as_ref(), Some(device));
-        assert_eq!(look(engine, |view| view.device_by_iot_id(&device.iot_id)).as_ref(), Some(device));
+        assert_eq!(
+            look(engine, |view| view.device_by_name(world.product, &device.name)).as_ref(),
+            Some(device)
+        );
+        assert_eq!(
+            look(engine, |view| view.device_by_iot_id(&device.iot_id)).as_ref(),
+            Some(device)
+        );
     }
     look(engine, |view| {
         assert_eq!(view.device_by_name(ProductNo(99), &device.name)?, None);
-        assert_eq!((view.device_count(world.product)?, view.account_device_count(world.account)?), (4, 4));
-        assert_eq!((view.device_count(ProductNo(99))?, view.account_device_count(AccountNo(99))?), (0, 0));
+        assert_eq!(
+            (view.device_count(world.product)?, view.account_device_count(world.account)?),
+            (4, 4)
+        );
+        assert_eq!(
+            (view.device_count(ProductNo(99))?, view.account_device_count(AccountNo(99))?),
+            (0, 0)
+        );
         assert_eq!(view.last_device()?, odd.no);
         Ok(())
     });
     change(engine, |rows| rows.note_online(device.no, at(10), "10.0.0.2"));
     change(engine, |rows| rows.note_online(device.no, at(20), "10.0.0.3"));
-    (device.activated_at, device.online_at, device.address) = (Some(at(10)), Some(at(20)), "10.0.0.3".into());
+    (device.activated_at, device.online_at, device.address) =
+        (Some(at(10)), Some(at(20)), "10.0.0.3".into());
     assert_eq!(look(engine, |view| view.device(device.no)), Some(device));
 }
 
@@ -326,7 +355,8 @@ fn devices_are_listed_newest_first_and_walked_in_order(engine: &mut dyn Engine) 
     let other = change(engine, |rows| rows.insert_product(&new_product(world.account, 2)));
     change(engine, |rows| rows.insert_device(world.account, &new_device(other, 1)));
     let d = &world.devices;
-    let numbers = |devices: Vec<Device>| devices.into_iter().map(|device| device.no).collect::<Vec<_>>();
+    let numbers =
+        |devices: Vec<Device>| devices.into_iter().map(|device| device.no).collect::<Vec<_>>();
     let mcu = module("MCU");
     change(engine, |rows| {
         rows.put_version(d[1], &mcu, &version("1.0"), at(1))?;
@@ -343,14 +373,21 @@ fn devices_are_listed_newest_first_and_walked_in_order(engine: &mut dyn Engine) 
         assert_eq!(view.version(d[2], &mcu)?, None);
         let walked = view.device_versions(world.product, &mcu, d[0], d[3], 9)?;
         assert_eq!(walked, [(d[1], beta), (d[2], None), (d[3], None)]);
-        assert_eq!(view.device_versions(world.product, &mcu, DeviceNo(0), d[4], 1)?, [(d[0], None)]);
+        assert_eq!(
+            view.device_versions(world.product, &mcu, DeviceNo(0), d[4], 1)?,
+            [(d[0], None)]
+        );
         Ok(())
     });
 }
 
 fn packages_come_back(engine: &mut dyn Engine) {
     let world = world(engine, 0);
-    let file = |n: u64| PackageFile { name: format!("f{n}"), upload_key: format!("ota/x{n}.bin"), blob: blob(100 + n) };
+    let file = |n: u64| PackageFile {
+        name: format!("f{n}"),
+        upload_key: format!("ota/x{n}.bin"),
+        blob: blob(100 + n),
+    };
     let mut package = Package {
         src: Some(version("1.0")),
         is_delta: true,
@@ -363,10 +400,13 @@ fn packages_come_back(engine: &mut dyn Engine) {
     };
     package.no = change(engine, |rows| rows.insert_package(&package));
     for (status, percent) in PackageStatus::ALL.into_iter().zip(0..) {
-        change(engine, |rows| rows.set_package_status(package.no, status, percent, at(i64::from(percent))));
+        change(engine, |rows| {
+            rows.set_package_status(package.no, status, percent, at(i64::from(percent)))
+        });
         package.status = status;
         (package.verify_percent, package.modified_at) = (percent, at(i64::from(percent)));
-        let (by_no, by_id) = look(engine, |view| Ok((view.package(package.no)?, view.package_by_id(&package.id)?)));
+        let (by_no, by_id) =
+            look(engine, |view| Ok((view.package(package.no)?, view.package_by_id(&package.id)?)));
         let spelt = by_no.as_ref().map(|package| package.module.as_str().to_owned());
         assert_eq!((by_no.as_deref(), by_id.as_deref()), (Some(&package), Some(&package)));
         assert_eq!(spelt.as_deref(), Some("MCU"));
@@ -382,7 +422,13 @@ fn a_deleted_package_is_found_by_number_only(engine: &mut dyn Engine) {
             Ok([
                 view.package_by_id(&package.id)?.is_some(),
                 view.package_name_exists(world.account, &package.name)?,
-                view.package_version_exists(world.product, &package.module, false, None, &package.dest)?,
+                view.package_version_exists(
+                    world.product,
+                    &package.module,
+                    false,
+                    None,
+                    &package.dest,
+                )?,
                 view.package_count(world.account)? == 1,
                 view.packages(&filter, ALL)?.total == 1,
                 view.blob_is_used(&package.files[0].blob.sha256)?,
@@ -434,10 +480,15 @@ fn a_version_is_taken_within_product_module_and_kind(engine: &mut dyn Engine) {
     let exists = |engine: &mut dyn Engine, name: &str, is_delta, src: Option<&str>, dest: &str| {
         let src = src.map(version);
         let (name, dest) = (module(name), version(dest));
-        look(engine, |view| view.package_version_exists(world.product, &name, is_delta, src.as_ref(), &dest))
+        look(engine, |view| {
+            view.package_version_exists(world.product, &name, is_delta, src.as_ref(), &dest)
+        })
     };
     assert!(exists(engine, "default", false, None, "2.1"));
-    assert!(exists(engine, "default", false, Some("0.9"), "2.1"), "a full package is one, whatever it starts from");
+    assert!(
+        exists(engine, "default", false, Some("0.9"), "2.1"),
+        "a full package is one, whatever it starts from"
+    );
     assert!(!exists(engine, "default", true, Some("1.0"), "2.1"));
     assert!(!exists(engine, "default", false, None, "2.2"));
     assert!(!exists(engine, "mcu", false, None, "2.1"));
@@ -457,7 +508,10 @@ fn jobs_come_back_whatever_they_are(engine: &mut dyn Engine) {
         multi_module: true,
         max_per_minute: None,
         download: DownloadProtocol::Mqtt,
-        tags: vec![Tag { key: "b".into(), value: "\"灯\"".into() }, Tag { key: "a".into(), value: String::new() }],
+        tags: vec![
+            Tag { key: "b".into(), value: "\"灯\"".into() },
+            Tag { key: "a".into(), value: String::new() },
+        ],
     };
     let selections = [
         Selection::All,
@@ -476,7 +530,9 @@ fn jobs_come_back_whatever_they_are(engine: &mut dyn Engine) {
         job.no = add_job(engine, &job);
         assert_eq!(look(engine, |view| view.job(job.no)).as_deref(), Some(&job));
         let causes = [CancelCause::User, CancelCause::ScheduleFinished, CancelCause::DeviceDeleted];
-        for (status, cause) in JobStatus::ALL.into_iter().zip(causes.into_iter().chain([CancelCause::ProductDeleted])) {
+        for (status, cause) in
+            JobStatus::ALL.into_iter().zip(causes.into_iter().chain([CancelCause::ProductDeleted]))
+        {
             job.status = status;
             job.modified_at = at(101);
             (job.started_at, job.ended_at) = (Some(at(102)), Some(at(103)));
@@ -509,7 +565,11 @@ fn jobs_are_found_by_package_device_and_deadline(engine: &mut dyn Engine) {
     let j: Vec<JobNo> = [
         Job { kind: JobKind::Verify, ..new_job(&world.package, 0) },
         Job { kind: JobKind::Verify, finish_at: Some(at(900)), ..new_job(&world.package, 1) },
-        Job { status: JobStatus::Planned, schedule_at: Some(at(800)), ..new_job(&world.package, 2) },
+        Job {
+            status: JobStatus::Planned,
+            schedule_at: Some(at(800)),
+            ..new_job(&world.package, 2)
+        },
         Job { selection: dynamic, ..new_job(&mcu, 3) },
         Job { selection: dynamic, status: JobStatus::Canceled, ..new_job(&mcu, 4) },
         Job { fill: Some(Fill { after: 0, until: 9, rank_max: None }), ..new_job(&mcu, 5) },
@@ -523,13 +583,27 @@ fn jobs_are_found_by_package_device_and_deadline(engine: &mut dyn Engine) {
         }
         Ok(())
     });
-    let numbers = |listed: Listed<Rc<Job>>| (listed.rows.iter().map(|job| job.no).collect::<Vec<_>>(), listed.total);
+    let numbers = |listed: Listed<Rc<Job>>| {
+        (listed.rows.iter().map(|job| job.no).collect::<Vec<_>>(), listed.total)
+    };
     look(engine, |view| {
-        assert_eq!(numbers(view.jobs_of_package(world.package.no, Page::new(1, 2))?), (vec![j[2], j[1]], 3));
-        assert_eq!(numbers(view.jobs_of_package(world.package.no, Page::new(2, 2))?), (vec![j[0]], 3));
+        assert_eq!(
+            numbers(view.jobs_of_package(world.package.no, Page::new(1, 2))?),
+            (vec![j[2], j[1]], 3)
+        );
+        assert_eq!(
+            numbers(view.jobs_of_package(world.package.no, Page::new(2, 2))?),
+            (vec![j[0]], 3)
+        );
         let (first, second) = (world.devices[0], world.devices[1]);
-        assert_eq!(numbers(view.jobs_of_device(world.package.no, first, ALL)?), (vec![j[2], j[0]], 2));
-        assert_eq!(numbers(view.jobs_of_device(world.package.no, first, Page::new(2, 1))?), (vec![j[0]], 2));
+        assert_eq!(
+            numbers(view.jobs_of_device(world.package.no, first, ALL)?),
+            (vec![j[2], j[0]], 2)
+        );
+        assert_eq!(
+            numbers(view.jobs_of_device(world.package.no, first, Page::new(2, 1))?),
+            (vec![j[0]], 2)
+        );
         assert_eq!(numbers(view.jobs_of_device(world.package.no, second, ALL)?), (vec![j[0]], 1));
         assert_eq!(numbers(view.jobs_of_device(mcu.no, second, ALL)?), (vec![], 0));
 
@@ -556,7 +630,8 @@ fn jobs_are_found_by_package_device_and_deadline(engine: &mut dyn Engine) {
 
 fn a_package_is_busy_while_a_job_or_a_task_is(engine: &mut dyn Engine) {
     let world = world(engine, 1);
-    let busy = |engine: &mut dyn Engine| look(engine, |view| view.package_is_busy(world.package.no));
+    let busy =
+        |engine: &mut dyn Engine| look(engine, |view| view.package_is_busy(world.package.no));
     assert!(!busy(engine));
     let mut job = new_job(&world.package, 1);
     job.no = add_job(engine, &job);
@@ -599,8 +674,13 @@ fn tasks_come_back_and_each_change_is_kept(engine: &mut dyn Engine) {
         Box::new(|task| (task.status, task.timeout_at) = (TaskStatus::Failed, None)),
         Box::new(|_| {}),
     ];
-    changes.extend(Reason::ALL.map(|reason| Box::new(move |task: &mut Task| task.reason = reason) as Box<_>));
-    changes.extend(TaskStatus::ALL.map(|status| Box::new(move |task: &mut Task| task.status = status) as Box<_>));
+    changes.extend(
+        Reason::ALL.map(|reason| Box::new(move |task: &mut Task| task.reason = reason) as Box<_>),
+    );
+    changes.extend(
+        TaskStatus::ALL
+            .map(|status| Box::new(move |task: &mut Task| task.status = status) as Box<_>),
+    );
     for edit in changes {
         let mut after = task.clone();
         edit(&mut after);
@@ -704,7 +784,10 @@ fn counts_equal_the_tasks_after_any_changes(engine: &mut dyn Engine) {
             for job in jobs {
                 let mut tasks = view.tasks(job, None, ALL)?;
                 tasks.reverse();
-                assert_eq!(tasks, model.iter().filter(|task| task.job == job).cloned().collect::<Vec<_>>());
+                assert_eq!(
+                    tasks,
+                    model.iter().filter(|task| task.job == job).cloned().collect::<Vec<_>>()
+                );
             }
             Ok(())
         });
@@ -734,11 +817,15 @@ fn a_failed_transaction_leaves_nothing(engine: &mut dyn Engine) {
         assert_eq!(view.product_count(world.account)?, 1);
         Ok(())
     });
-    let doubled = engine.transact(&mut |rows| rows.insert_product(&new_product(world.account, 1)).map(|_| ()));
+    let doubled = engine
+        .transact(&mut |rows| rows.insert_product(&new_product(world.account, 1)).map(|_| ()));
     assert!(doubled.is_err(), "two products can't have one key");
     let missing = new_task(job, world.devices[0], 1);
     let after = Task { progress: 1, ..missing.clone() };
-    assert!(engine.transact(&mut |rows| rows.update_task(&missing, &after)).is_err(), "there is no such task");
+    assert!(
+        engine.transact(&mut |rows| rows.update_task(&missing, &after)).is_err(),
+        "there is no such task"
+    );
 }
 
 fn a_transaction_sees_its_own_writes(engine: &mut dyn Engine) {
@@ -771,7 +858,8 @@ fn a_failed_change_takes_no_other_with_it(engine: impl Engine) {
                 })
                 .await
                 .unwrap();
-            let also_good = store.queue(move |rows| rows.insert_account(&name(3), at(0))).await.unwrap();
+            let also_good =
+                store.queue(move |rows| rows.insert_account(&name(3), at(0))).await.unwrap();
             let (good, bad, also_good) = (good.await, bad.await, also_good.await);
             assert!(bad.is_err());
             assert_eq!((good.unwrap(), also_good.unwrap()), (AccountNo(1), AccountNo(2)));
@@ -785,10 +873,12 @@ fn a_reader_sees_what_was_committed(engine: &mut dyn Engine) {
     let Some(mut reader) = engine.reader().unwrap() else { return };
     let world = world(engine, 3);
     let mut count = 0;
-    let mut read = |count: &mut u64| reader.view(&mut |view| {
-        *count = view.device_count(world.product)?;
-        Ok(())
-    });
+    let mut read = |count: &mut u64| {
+        reader.view(&mut |view| {
+            *count = view.device_count(world.product)?;
+            Ok(())
+        })
+    };
     read(&mut count).unwrap();
     assert_eq!(count, 3);
     change(engine, |rows| {

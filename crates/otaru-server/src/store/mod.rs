@@ -15,7 +15,8 @@ pub use writer::{Store, StoreHandle};
 
 use otaru_core::device::Device;
 use otaru_core::id::{
-    AccountNo, DeviceName, DeviceNo, FirmwareId, IotId, JobId, JobNo, PackageNo, ProductKey, ProductNo, TaskNo,
+    AccountNo, DeviceName, DeviceNo, FirmwareId, IotId, JobId, JobNo, PackageNo, ProductKey,
+    ProductNo, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
 use otaru_core::package::{Package, PackageStatus};
@@ -58,7 +59,12 @@ pub trait View {
     /// Devices of a product, newest first.
     fn devices(&mut self, product: ProductNo, page: Page) -> Result<Vec<Device>>;
     /// Devices of a product below `before`, by falling number.
-    fn devices_before(&mut self, product: ProductNo, before: DeviceNo, limit: u32) -> Result<Vec<Device>>;
+    fn devices_before(
+        &mut self,
+        product: ProductNo,
+        before: DeviceNo,
+        limit: u32,
+    ) -> Result<Vec<Device>>;
     /// Devices with a number in `after + 1 ..= until`, by rising number, with their version of `module`.
     fn device_versions(
         &mut self,
@@ -100,7 +106,12 @@ pub trait View {
     fn job_by_id(&mut self, id: &JobId) -> Result<Option<Rc<Job>>>;
     fn jobs_of_package(&mut self, package: PackageNo, page: Page) -> Result<Listed<Rc<Job>>>;
     /// Jobs of a package that have a task of the device, in whatever status; the total counts jobs.
-    fn jobs_of_device(&mut self, package: PackageNo, device: DeviceNo, page: Page) -> Result<Listed<Rc<Job>>>;
+    fn jobs_of_device(
+        &mut self,
+        package: PackageNo,
+        device: DeviceNo,
+        page: Page,
+    ) -> Result<Listed<Rc<Job>>>;
     /// Whether the package has a job that is PLANNED or IN_PROGRESS, or any unfinished task.
     fn package_is_busy(&mut self, package: PackageNo) -> Result<bool>;
     fn running_dynamic_job(&mut self, package: PackageNo) -> Result<Option<JobNo>>;
@@ -116,9 +127,20 @@ pub trait View {
     /// Tasks of a device in a job, newest first.
     fn tasks_of_device(&mut self, job: JobNo, device: DeviceNo) -> Result<Vec<Task>>;
     /// Tasks of a job, newest first, of one status or all.
-    fn tasks(&mut self, job: JobNo, status: Option<otaru_core::task::TaskStatus>, page: Page) -> Result<Vec<Task>>;
+    fn tasks(
+        &mut self,
+        job: JobNo,
+        status: Option<otaru_core::task::TaskStatus>,
+        page: Page,
+    ) -> Result<Vec<Task>>;
     /// Tasks of a job in one of `statuses` with a number above `after`, by rising number.
-    fn tasks_after(&mut self, job: JobNo, statuses: StatusSet, after: TaskNo, limit: u32) -> Result<Vec<Task>>;
+    fn tasks_after(
+        &mut self,
+        job: JobNo,
+        statuses: StatusSet,
+        after: TaskNo,
+        limit: u32,
+    ) -> Result<Vec<Task>>;
 
     /// Tasks whose retry or timeout is due at `now`, earliest first.
     fn due_tasks(&mut self, now: Timestamp, limit: u32) -> Result<Vec<TaskNo>>;
@@ -135,20 +157,37 @@ pub trait Rows: View {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the
     /// digests of the uploads' files.
-    fn purge(&mut self, now: Timestamp, unused_before: Timestamp, limit: u32) -> Result<Vec<String>>;
+    fn purge(
+        &mut self,
+        now: Timestamp,
+        unused_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>>;
 
     fn insert_product(&mut self, new: &Product) -> Result<ProductNo>;
 
     fn insert_device(&mut self, account: AccountNo, new: &Device) -> Result<DeviceNo>;
     /// Notes that the device came online; the first time activates it.
     fn note_online(&mut self, device: DeviceNo, at: Timestamp, address: &str) -> Result<()>;
-    fn put_version(&mut self, device: DeviceNo, module: &ModuleName, version: &Version, at: Timestamp) -> Result<()>;
+    fn put_version(
+        &mut self,
+        device: DeviceNo,
+        module: &ModuleName,
+        version: &Version,
+        at: Timestamp,
+    ) -> Result<()>;
 
     fn insert_upload(&mut self, new: &Upload) -> Result<()>;
     fn update_upload(&mut self, upload: &Upload) -> Result<()>;
 
     fn insert_package(&mut self, new: &Package) -> Result<PackageNo>;
-    fn set_package_status(&mut self, no: PackageNo, status: PackageStatus, percent: u32, now: Timestamp) -> Result<()>;
+    fn set_package_status(
+        &mut self,
+        no: PackageNo,
+        status: PackageStatus,
+        percent: u32,
+        now: Timestamp,
+    ) -> Result<()>;
     fn delete_package(&mut self, no: PackageNo, now: Timestamp) -> Result<()>;
 
     fn insert_job(&mut self, new: &Job) -> Result<JobNo>;

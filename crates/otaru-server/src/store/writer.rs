@@ -46,7 +46,10 @@ enum Work {
 
 /// A read that waits.
 trait Look: Send {
-    fn run(self: Box<Self>, reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>);
+    fn run(
+        self: Box<Self>,
+        reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>,
+    );
 }
 
 struct Read<F, T> {
@@ -59,7 +62,10 @@ where
     F: FnMut(&mut dyn View) -> Result<T> + Send,
     T: Send,
 {
-    fn run(mut self: Box<Self>, reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>) {
+    fn run(
+        mut self: Box<Self>,
+        reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>,
+    ) {
         let mut value = None;
         let outcome = reader(&mut |view| {
             value = Some((self.work)(view)?);
@@ -103,7 +109,12 @@ impl Store {
             let Some(mut reader) = engine.reader()? else { break };
             let reads_out = reads_out.clone();
             let run = move || serve_reads(&mut *reader, &reads_out);
-            threads.push(std::thread::Builder::new().name(format!("reader-{n}")).spawn(run).map_err(failed)?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("reader-{n}"))
+                    .spawn(run)
+                    .map_err(failed)?,
+            );
         }
         let reads = (!threads.is_empty()).then(|| Arc::new(reads_in));
         let (changes, mut waiting) = mpsc::channel(QUEUE);
@@ -132,7 +143,10 @@ impl Store {
 
     /// Queues a change, waiting for a place; the future it returns ends after the commit. Changes are decided in the
     /// order in which they were queued.
-    pub async fn queue<T, F>(&self, work: F) -> Result<impl Future<Output = Result<T>> + Send + use<T, F>>
+    pub async fn queue<T, F>(
+        &self,
+        work: F,
+    ) -> Result<impl Future<Output = Result<T>> + Send + use<T, F>>
     where
         T: Send + 'static,
         F: FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
@@ -152,9 +166,13 @@ impl Store {
     }
 
     /// Queues a change without waiting for its commit or for a place; it is dropped when there is none.
-    pub fn change_lazily(&self, mut work: impl FnMut(&mut dyn Rows) -> Result<()> + Send + 'static) -> Result<()> {
+    pub fn change_lazily(
+        &self,
+        mut work: impl FnMut(&mut dyn Rows) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
         let (reply, _) = oneshot::channel();
-        let call = Box::new(Call { work: move |rows: &mut dyn Rows| work(rows), value: None, reply });
+        let call =
+            Box::new(Call { work: move |rows: &mut dyn Rows| work(rows), value: None, reply });
         self.changes.try_send(Work::Change(call)).map_err(|_| StoreError::Busy)
     }
 
@@ -200,7 +218,8 @@ fn commit(engine: &mut dyn Engine, mut batch: Vec<Box<dyn Change>>) {
     if batch.is_empty() {
         return;
     }
-    let outcome = engine.transact(&mut |rows| batch.iter_mut().try_for_each(|change| change.run(rows)));
+    let outcome =
+        engine.transact(&mut |rows| batch.iter_mut().try_for_each(|change| change.run(rows)));
     if outcome.is_err() && batch.len() > 1 {
         // One change may be what the engine can't do; the others should not fail with it.
         for change in batch {

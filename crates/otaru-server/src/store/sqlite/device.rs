@@ -40,7 +40,11 @@ pub fn by_no(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
 }
 
 pub fn by_name(tx: &Tx<'_>, product: ProductNo, name: &DeviceName) -> Result<Option<Device>> {
-    tx.one(select!("device WHERE product = ?1 AND name = ?2"), params![product.0, name.as_str()], read)
+    tx.one(
+        select!("device WHERE product = ?1 AND name = ?2"),
+        params![product.0, name.as_str()],
+        read,
+    )
 }
 
 pub fn by_iot_id(tx: &Tx<'_>, id: &IotId) -> Result<Option<Device>> {
@@ -66,7 +70,12 @@ pub fn page(tx: &Tx<'_>, product: ProductNo, page: Page) -> Result<Vec<Device>> 
     )
 }
 
-pub fn before(tx: &Tx<'_>, product: ProductNo, before: DeviceNo, limit: u32) -> Result<Vec<Device>> {
+pub fn before(
+    tx: &Tx<'_>,
+    product: ProductNo,
+    before: DeviceNo,
+    limit: u32,
+) -> Result<Vec<Device>> {
     tx.list(
         select!("device WHERE product = ?1 AND no < ?2 ORDER BY no DESC LIMIT ?3"),
         params![product.0, before.0, limit],

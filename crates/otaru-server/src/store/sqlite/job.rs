@@ -5,7 +5,8 @@ use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::id::{AccountNo, DeviceNo, JobId, JobNo, PackageNo, ProductNo};
 use otaru_core::job::{
-    Counts, DynamicMode, Fill, GrayPercent, Job, JobKind, JobStatus, Selection, StatusSet, StoredBucket, Sweep,
+    Counts, DynamicMode, Fill, GrayPercent, Job, JobKind, JobStatus, Selection, StatusSet,
+    StoredBucket, Sweep,
 };
 use otaru_core::policy::{DownloadProtocol, OverwriteMode, Policy, Retry, Tag};
 use otaru_core::task::{CancelCause, TaskStatus};
@@ -66,7 +67,9 @@ fn selection_of(code: i64, value: u32) -> Option<Selection> {
 
 fn cause_of(code: u8) -> Option<CancelCause> {
     use CancelCause as C;
-    [C::User, C::ScheduleFinished, C::DeviceDeleted, C::ProductDeleted].into_iter().find(|&cause| cause as u8 == code)
+    [C::User, C::ScheduleFinished, C::DeviceDeleted, C::ProductDeleted]
+        .into_iter()
+        .find(|&cause| cause as u8 == code)
 }
 
 fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
@@ -76,7 +79,9 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
         product: ProductNo(cols.take()?),
         package: PackageNo(cols.take()?),
         id: cols.parsed()?,
-        kind: cols.decoded(|&code: &i64| [JobKind::Verify, JobKind::Upgrade].into_iter().find(|&k| kind_code(k) == code))?,
+        kind: cols.decoded(|&code: &i64| {
+            [JobKind::Verify, JobKind::Upgrade].into_iter().find(|&k| kind_code(k) == code)
+        })?,
         selection: {
             let code = cols.take()?;
             cols.decoded(|&value| selection_of(code, value))?
@@ -86,7 +91,9 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
             texts.iter().map(|text| Version::reported(text)).collect()
         })?,
         policy: read_policy(cols)?,
-        status: cols.decoded(|&code: &i64| JobStatus::ALL.into_iter().find(|&status| status_code(status) == code))?,
+        status: cols.decoded(|&code: &i64| {
+            JobStatus::ALL.into_iter().find(|&status| status_code(status) == code)
+        })?,
         created_at: cols.time()?,
         modified_at: cols.time()?,
         started_at: cols.time_opt()?,
@@ -94,7 +101,8 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
         schedule_at: cols.time_opt()?,
         finish_at: cols.time_opt()?,
         fill: {
-            let (until, after, rank_max) = (cols.take()?, cols.take::<Option<i64>>()?, cols.bits_opt()?);
+            let (until, after, rank_max) =
+                (cols.take()?, cols.take::<Option<i64>>()?, cols.bits_opt()?);
             after.zip(until).map(|(after, until)| Fill { after, until, rank_max })
         },
         sweep: {
@@ -105,7 +113,9 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
             })?;
             let (at, after) = (cols.time_opt()?, cols.take::<Option<i64>>()?);
             match (cancels, cause, at, after) {
-                (Some(cancels), Some(cause), Some(at), Some(after)) => Some(Sweep { cancels, cause, at, after }),
+                (Some(cancels), Some(cause), Some(at), Some(after)) => {
+                    Some(Sweep { cancels, cause, at, after })
+                }
                 _ => None,
             }
         },
@@ -154,7 +164,12 @@ pub fn of_package(tx: &Tx<'_>, package: PackageNo, page: Page) -> Result<Listed<
     Ok(Listed { rows, total })
 }
 
-pub fn of_device(tx: &Tx<'_>, package: PackageNo, device: DeviceNo, page: Page) -> Result<Listed<Rc<Job>>> {
+pub fn of_device(
+    tx: &Tx<'_>,
+    package: PackageNo,
+    device: DeviceNo,
+    page: Page,
+) -> Result<Listed<Rc<Job>>> {
     let total = tx.count(
         "SELECT count(*) FROM job WHERE package = ?1
              AND EXISTS (SELECT 1 FROM task WHERE task.device = ?2 AND task.job = job.no)",
@@ -232,13 +247,16 @@ pub fn add_counts(tx: &Tx<'_>, job: JobNo, more: Counts) -> Result<()> {
 }
 
 pub fn due(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<JobNo>> {
-    tx.list("SELECT no FROM job WHERE due_at <= ?1 ORDER BY due_at, no LIMIT ?2", params![now.0, limit], |cols| {
-        cols.take().map(JobNo)
-    })
+    tx.list(
+        "SELECT no FROM job WHERE due_at <= ?1 ORDER BY due_at, no LIMIT ?2",
+        params![now.0, limit],
+        |cols| cols.take().map(JobNo),
+    )
 }
 
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
-    tx.value("SELECT min(due_at) FROM job WHERE due_at IS NOT NULL", []).map(|at: Option<i64>| at.map(Timestamp))
+    tx.value("SELECT min(due_at) FROM job WHERE due_at IS NOT NULL", [])
+        .map(|at: Option<i64>| at.map(Timestamp))
 }
 
 /// `module` is that of the job's package.
@@ -256,7 +274,8 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
     } = &new.policy;
     let (selection, selection_value) = selection_code(new.selection);
     let src_versions: Vec<&str> = new.src_versions.iter().map(Version::as_str).collect();
-    let tags: Vec<(&str, &str)> = tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+    let tags: Vec<(&str, &str)> =
+        tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
     let no = tx.insert(
         "INSERT INTO job (account, product, package, module_key, id, kind, selection, selection_value, src_versions,
              need_push, need_confirm, retry_interval, retry_count, timeout_minutes, overwrite_mode, multi_module,

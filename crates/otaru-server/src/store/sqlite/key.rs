@@ -7,18 +7,23 @@ use otaru_core::time::Timestamp;
 use rusqlite::params;
 
 pub fn insert_account(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<AccountNo> {
-    tx.insert("INSERT INTO account (name, created_at) VALUES (?1, ?2)", params![name, now.0]).map(AccountNo)
+    tx.insert("INSERT INTO account (name, created_at) VALUES (?1, ?2)", params![name, now.0])
+        .map(AccountNo)
 }
 
 pub fn access_key(tx: &Tx<'_>, id: &str) -> Result<Option<AccessKey>> {
-    tx.one("SELECT id, secret, account, active FROM access_key WHERE id = ?1", params![id], |cols| {
-        Ok(AccessKey {
-            id: cols.take()?,
-            secret: cols.take()?,
-            account: AccountNo(cols.take()?),
-            active: cols.take()?,
-        })
-    })
+    tx.one(
+        "SELECT id, secret, account, active FROM access_key WHERE id = ?1",
+        params![id],
+        |cols| {
+            Ok(AccessKey {
+                id: cols.take()?,
+                secret: cols.take()?,
+                account: AccountNo(cols.take()?),
+                active: cols.take()?,
+            })
+        },
+    )
 }
 
 pub fn insert_access_key(tx: &Tx<'_>, key: &AccessKey, now: Timestamp) -> Result<()> {

@@ -68,10 +68,13 @@ impl SqliteEngine {
     pub fn open_with(path: &str, vfs: Option<&str>, random: Random) -> Result<Self> {
         if rusqlite::version_number() < OLDEST_VERSION {
             let version = rusqlite::version();
-            return Err(StoreError::Engine(format!("SQLite {version} is older than 3.51.3 and can damage files")));
+            return Err(StoreError::Engine(format!(
+                "SQLite {version} is older than 3.51.3 and can damage files"
+            )));
         }
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = match vfs {
             None => Connection::open_with_flags(path, flags)?,
             Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
@@ -82,7 +85,9 @@ impl SqliteEngine {
         conn.execute_batch("PRAGMA busy_timeout = 10000")?;
         let journal: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if journal != "wal" {
-            return Err(StoreError::Engine(format!("the database can't keep a write-ahead log but only {journal}")));
+            return Err(StoreError::Engine(format!(
+                "the database can't keep a write-ahead log but only {journal}"
+            )));
         }
         conn.execute_batch(
             "PRAGMA synchronous = FULL;
@@ -157,7 +162,11 @@ impl Engine for SqliteEngine {
              PRAGMA temp_store = MEMORY;",
         )?;
         conn.set_prepared_statement_cache_capacity(256);
-        Ok(Some(Box::new(SqliteReader { conn, random: self.random.clone(), gate: Arc::clone(&self.gate) })))
+        Ok(Some(Box::new(SqliteReader {
+            conn,
+            random: self.random.clone(),
+            gate: Arc::clone(&self.gate),
+        })))
     }
 }
 
@@ -174,7 +183,11 @@ impl Reader for SqliteReader {
     }
 }
 
-fn look(conn: &Connection, random: &Random, work: &mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()> {
+fn look(
+    conn: &Connection,
+    random: &Random,
+    work: &mut dyn FnMut(&mut dyn View) -> Result<()>,
+) -> Result<()> {
     let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
     let outcome = work(&mut Tx::new(&transaction, random));
     drop(transaction);

@@ -94,7 +94,10 @@ pub fn version_exists(
 }
 
 pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
-    tx.count("SELECT count(*) FROM package WHERE account = ?1 AND deleted_at IS NULL", params![account.0])
+    tx.count(
+        "SELECT count(*) FROM package WHERE account = ?1 AND deleted_at IS NULL",
+        params![account.0],
+    )
 }
 
 pub fn list(tx: &Tx<'_>, filter: &PackageFilter, page: Page) -> Result<Listed<Rc<Package>>> {
@@ -118,7 +121,8 @@ pub fn list(tx: &Tx<'_>, filter: &PackageFilter, page: Page) -> Result<Listed<Rc
              AND (?3 IS NULL OR dest = ?3) AND deleted_at IS NULL",
         )
     };
-    let (account, product, dest) = (account.0, product.map(|no| no.0), dest.as_ref().map(Version::as_str));
+    let (account, product, dest) =
+        (account.0, product.map(|no| no.0), dest.as_ref().map(Version::as_str));
     let total = tx.count(total, params![account, product, dest])?;
     let heads = tx.list(rows, params![account, product, dest, page.take, skip(page)], read)?;
     let rows = heads.into_iter().map(|package| whole(tx, package)).collect::<Result<_>>()?;
@@ -180,7 +184,9 @@ pub fn insert(tx: &Tx<'_>, new: &Package) -> Result<PackageNo> {
             modified_at.0
         ],
     )?;
-    for (place, PackageFile { name, upload_key, blob: Blob { size_bytes, md5, sha256 } }) in (0_i64..).zip(files) {
+    for (place, PackageFile { name, upload_key, blob: Blob { size_bytes, md5, sha256 } }) in
+        (0_i64..).zip(files)
+    {
         tx.run(
             "INSERT INTO package_file (package, place, name, upload_key, size_bytes, md5, sha256)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -190,7 +196,13 @@ pub fn insert(tx: &Tx<'_>, new: &Package) -> Result<PackageNo> {
     Ok(PackageNo(no))
 }
 
-pub fn set_status(tx: &Tx<'_>, no: PackageNo, status: PackageStatus, percent: u32, now: Timestamp) -> Result<()> {
+pub fn set_status(
+    tx: &Tx<'_>,
+    no: PackageNo,
+    status: PackageStatus,
+    percent: u32,
+    now: Timestamp,
+) -> Result<()> {
     tx.run_one(
         "UPDATE package SET status = ?2, verify_percent = ?3, modified_at = ?4 WHERE no = ?1",
         params![no.0, status.as_wire(), percent, now.0],

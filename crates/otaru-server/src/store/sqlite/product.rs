@@ -50,7 +50,10 @@ pub fn by_key(tx: &Tx<'_>, key: &ProductKey) -> Result<Option<Rc<Product>>> {
 }
 
 pub fn name_exists(tx: &Tx<'_>, account: AccountNo, name: &str) -> Result<bool> {
-    tx.value("SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND name = ?2)", params![account.0, name])
+    tx.value(
+        "SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND name = ?2)",
+        params![account.0, name],
+    )
 }
 
 pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
@@ -58,9 +61,11 @@ pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
 }
 
 pub fn module(tx: &Tx<'_>, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>> {
-    tx.one("SELECT name FROM module WHERE product = ?1 AND key = ?2", params![product.0, name.key()], |cols| {
-        cols.decoded(|text: &String| ModuleName::parse(text).ok())
-    })
+    tx.one(
+        "SELECT name FROM module WHERE product = ?1 AND key = ?2",
+        params![product.0, name.key()],
+        |cols| cols.decoded(|text: &String| ModuleName::parse(text).ok()),
+    )
 }
 
 pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {

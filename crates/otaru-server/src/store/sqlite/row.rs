@@ -49,11 +49,16 @@ impl<'r, 's> Cols<'r, 's> {
     }
 
     pub fn version_opt(&mut self) -> Result<Option<Version>> {
-        self.take::<Option<String>>()?.map(|text| self.check(Version::reported(&text), &text)).transpose()
+        self.take::<Option<String>>()?
+            .map(|text| self.check(Version::reported(&text), &text))
+            .transpose()
     }
 
     /// A column that is a code for a value of ours.
-    pub fn decoded<C: FromSql + std::fmt::Debug, T>(&mut self, decode: impl Fn(&C) -> Option<T>) -> Result<T> {
+    pub fn decoded<C: FromSql + std::fmt::Debug, T>(
+        &mut self,
+        decode: impl Fn(&C) -> Option<T>,
+    ) -> Result<T> {
         let code = self.take::<C>()?;
         self.check(decode(&code), &code)
     }

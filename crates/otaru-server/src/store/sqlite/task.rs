@@ -51,7 +51,8 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Task> {
         told: cols.take()?,
         retry_at: cols.time_opt()?,
         timeout_at: cols.time_opt()?,
-        reason: cols.decoded(|&code: &u8| Reason::ALL.into_iter().find(|&reason| reason as u8 == code))?,
+        reason: cols
+            .decoded(|&code: &u8| Reason::ALL.into_iter().find(|&reason| reason as u8 == code))?,
         modified_at: cols.time()?,
         id: cols.parsed()?,
         src: cols.version_opt()?,
@@ -71,12 +72,20 @@ pub fn unfinished(tx: &Tx<'_>, device: DeviceNo) -> Result<Vec<Task>> {
 }
 
 pub fn of_device(tx: &Tx<'_>, job: JobNo, device: DeviceNo) -> Result<Vec<Task>> {
-    tx.list(select!("WHERE t.job = ?1 AND t.device = ?2 ORDER BY t.no DESC"), params![job.0, device.0], read)
+    tx.list(
+        select!("WHERE t.job = ?1 AND t.device = ?2 ORDER BY t.no DESC"),
+        params![job.0, device.0],
+        read,
+    )
 }
 
 pub fn page(tx: &Tx<'_>, job: JobNo, status: Option<TaskStatus>, page: Page) -> Result<Vec<Task>> {
     match status {
-        None => tx.list(page_of!("task_of_job", "job = ?1"), params![job.0, page.take, skip(page)], read),
+        None => tx.list(
+            page_of!("task_of_job", "job = ?1"),
+            params![job.0, page.take, skip(page)],
+            read,
+        ),
         Some(status) => tx.list(
             page_of!("task_by_status", "job = ?1 AND status = ?4"),
             params![job.0, page.take, skip(page), status as u8],
@@ -85,7 +94,13 @@ pub fn page(tx: &Tx<'_>, job: JobNo, status: Option<TaskStatus>, page: Page) -> 
     }
 }
 
-pub fn after(tx: &Tx<'_>, job: JobNo, statuses: StatusSet, after: TaskNo, limit: u32) -> Result<Vec<Task>> {
+pub fn after(
+    tx: &Tx<'_>,
+    job: JobNo,
+    statuses: StatusSet,
+    after: TaskNo,
+    limit: u32,
+) -> Result<Vec<Task>> {
     // One walk for each status, since an index gives numbers in order only within one.
     let mut numbers = Vec::new();
     for status in statuses.iter() {
@@ -106,13 +121,16 @@ pub fn after(tx: &Tx<'_>, job: JobNo, statuses: StatusSet, after: TaskNo, limit:
 }
 
 pub fn due(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<TaskNo>> {
-    tx.list("SELECT no FROM task WHERE due_at <= ?1 ORDER BY due_at, no LIMIT ?2", params![now.0, limit], |cols| {
-        cols.take().map(TaskNo)
-    })
+    tx.list(
+        "SELECT no FROM task WHERE due_at <= ?1 ORDER BY due_at, no LIMIT ?2",
+        params![now.0, limit],
+        |cols| cols.take().map(TaskNo),
+    )
 }
 
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
-    tx.value("SELECT min(due_at) FROM task WHERE due_at IS NOT NULL", []).map(|at: Option<i64>| at.map(Timestamp))
+    tx.value("SELECT min(due_at) FROM task WHERE due_at IS NOT NULL", [])
+        .map(|at: Option<i64>| at.map(Timestamp))
 }
 
 fn ms(at: Option<Timestamp>) -> Option<i64> {
@@ -203,7 +221,17 @@ pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
             (false, true) => update!(", due_at = ?10"),
             (true, true) => update!(", status = ?9, due_at = ?10"),
         };
-        let Task { progress, failed_tries, told, retry_at, timeout_at, reason, modified_at, status, .. } = after;
+        let Task {
+            progress,
+            failed_tries,
+            told,
+            retry_at,
+            timeout_at,
+            reason,
+            modified_at,
+            status,
+            ..
+        } = after;
         tx.run_one(
             sql,
             params![

@@ -15,7 +15,8 @@ pub fn assert_walks_indexes(conn: &Connection, sql: &str) {
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().unwrap() {
         let step: String = row.get(3).unwrap();
-        let harmless = ["SCAN page", "SCAN CONSTANT ROW"].iter().any(|start| step.starts_with(start));
+        let harmless =
+            ["SCAN page", "SCAN CONSTANT ROW"].iter().any(|start| step.starts_with(start));
         assert!(harmless || !step.starts_with("SCAN"), "{step}\n{sql}");
         assert!(!step.contains("TEMP B-TREE"), "{step}\n{sql}");
     }
@@ -59,7 +60,8 @@ fn a_file_of_a_newer_version_is_refused() {
     let engine = open(&folder, "one.db");
     engine.conn.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(engine);
-    let refused = SqliteEngine::open(&folder.path().join("one.db"), Random::seeded(1)).err().unwrap();
+    let refused =
+        SqliteEngine::open(&folder.path().join("one.db"), Random::seeded(1)).err().unwrap();
     assert!(refused.to_string().contains("layout 99"), "{refused}");
 }
 
@@ -67,7 +69,11 @@ fn a_file_of_a_newer_version_is_refused() {
 fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text");
-    std::fs::write(&path, "no database, but long enough to have a header of one hundred bytes".repeat(9)).unwrap();
+    std::fs::write(
+        &path,
+        "no database, but long enough to have a header of one hundred bytes".repeat(9),
+    )
+    .unwrap();
     assert!(SqliteEngine::open(&path, Random::seeded(1)).is_err());
 }
 
@@ -102,7 +108,8 @@ fn the_writer_alone_waits_for_nothing_in_a_file_system_without_shared_memory() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.db");
     let vfs = if cfg!(unix) { "unix-none" } else { "win32-none" };
-    let mut engine = SqliteEngine::open_with(path.to_str().unwrap(), Some(vfs), Random::seeded(1)).unwrap();
+    let mut engine =
+        SqliteEngine::open_with(path.to_str().unwrap(), Some(vfs), Random::seeded(1)).unwrap();
     assert!(engine.reader().unwrap().is_none());
     let now = otaru_core::time::Timestamp(1);
     engine.transact(&mut |rows| rows.insert_account("one", now).map(|_| ())).unwrap();

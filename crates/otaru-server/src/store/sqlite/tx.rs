@@ -9,7 +9,8 @@ use crate::random::Random;
 use otaru_core::device::Device;
 use otaru_core::hash::Map;
 use otaru_core::id::{
-    AccountNo, DeviceName, DeviceNo, FirmwareId, IotId, JobId, JobNo, PackageNo, ProductKey, ProductNo, TaskNo,
+    AccountNo, DeviceName, DeviceNo, FirmwareId, IotId, JobId, JobNo, PackageNo, ProductKey,
+    ProductNo, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
 use otaru_core::package::{Package, PackageStatus};
@@ -176,7 +177,12 @@ impl View for Tx<'_> {
         device::page(self, product, page)
     }
 
-    fn devices_before(&mut self, product: ProductNo, before: DeviceNo, limit: u32) -> Result<Vec<Device>> {
+    fn devices_before(
+        &mut self,
+        product: ProductNo,
+        before: DeviceNo,
+        limit: u32,
+    ) -> Result<Vec<Device>> {
         device::before(self, product, before, limit)
     }
 
@@ -264,7 +270,12 @@ impl View for Tx<'_> {
         job::of_package(self, package, page)
     }
 
-    fn jobs_of_device(&mut self, package: PackageNo, device: DeviceNo, page: Page) -> Result<Listed<Rc<Job>>> {
+    fn jobs_of_device(
+        &mut self,
+        package: PackageNo,
+        device: DeviceNo,
+        page: Page,
+    ) -> Result<Listed<Rc<Job>>> {
         job::of_device(self, package, device, page)
     }
 
@@ -311,7 +322,13 @@ impl View for Tx<'_> {
         task::page(self, job, status, page)
     }
 
-    fn tasks_after(&mut self, job: JobNo, statuses: StatusSet, after: TaskNo, limit: u32) -> Result<Vec<Task>> {
+    fn tasks_after(
+        &mut self,
+        job: JobNo,
+        statuses: StatusSet,
+        after: TaskNo,
+        limit: u32,
+    ) -> Result<Vec<Task>> {
         task::after(self, job, statuses, after, limit)
     }
 
@@ -341,7 +358,12 @@ impl Rows for Tx<'_> {
         key::insert_nonces(self, nonces)
     }
 
-    fn purge(&mut self, now: Timestamp, unused_before: Timestamp, limit: u32) -> Result<Vec<String>> {
+    fn purge(
+        &mut self,
+        now: Timestamp,
+        unused_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>> {
         key::purge_nonces(self, now, limit)?;
         upload::purge(self, unused_before, limit)
     }
@@ -360,7 +382,13 @@ impl Rows for Tx<'_> {
         device::note_online(self, device, at, address)
     }
 
-    fn put_version(&mut self, device: DeviceNo, module: &ModuleName, version: &Version, at: Timestamp) -> Result<()> {
+    fn put_version(
+        &mut self,
+        device: DeviceNo,
+        module: &ModuleName,
+        version: &Version,
+        at: Timestamp,
+    ) -> Result<()> {
         device::put_version(self, device, module, version, at)
     }
 
@@ -378,7 +406,13 @@ impl Rows for Tx<'_> {
         Ok(no)
     }
 
-    fn set_package_status(&mut self, no: PackageNo, status: PackageStatus, percent: u32, now: Timestamp) -> Result<()> {
+    fn set_package_status(
+        &mut self,
+        no: PackageNo,
+        status: PackageStatus,
+        percent: u32,
+        now: Timestamp,
+    ) -> Result<()> {
         self.packages.remove(&no);
         package::set_status(self, no, status, percent, now)
     }
@@ -390,7 +424,8 @@ impl Rows for Tx<'_> {
 
     fn insert_job(&mut self, new: &Job) -> Result<JobNo> {
         let package = self.package(new.package)?;
-        let package = package.ok_or_else(|| StoreError::Engine("the package of a new job is not there".into()))?;
+        let package = package
+            .ok_or_else(|| StoreError::Engine("the package of a new job is not there".into()))?;
         let no = job::insert(self, new, &package.module)?;
         self.jobs.remove(&no);
         Ok(no)

@@ -27,9 +27,10 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Upload> {
     let used = cols.take()?;
     let stored = match cols.time_opt()? {
         None => None,
-        Some(at) => {
-            Some(StoredUpload { blob: Blob { size_bytes: cols.bits()?, md5: cols.take()?, sha256: cols.take()? }, at })
-        }
+        Some(at) => Some(StoredUpload {
+            blob: Blob { size_bytes: cols.bits()?, md5: cols.take()?, sha256: cols.take()? },
+            at,
+        }),
     };
     Ok(Upload { key, account, kind, issued_at, stored, used })
 }
@@ -64,7 +65,9 @@ pub fn update(tx: &Tx<'_>, upload: &Upload) -> Result<()> {
     )
 }
 
-fn stored_columns(stored: Option<&StoredUpload>) -> (Option<i64>, Option<i64>, Option<&str>, Option<&str>) {
+fn stored_columns(
+    stored: Option<&StoredUpload>,
+) -> (Option<i64>, Option<i64>, Option<&str>, Option<&str>) {
     let Some(StoredUpload { blob: Blob { size_bytes, md5, sha256 }, at }) = stored else {
         return (None, None, None, None);
     };

@@ -99,7 +99,7 @@ pub trait View {
     ) -> Result<bool>;
     fn package_count(&mut self, account: AccountNo) -> Result<u64>;
     fn packages(&mut self, filter: &PackageFilter, page: Page) -> Result<Listed<Rc<Package>>>;
-    /// Digests that some package that is not deleted still needs, of those given.
+    /// Whether a package that is not deleted has a file of these contents, or an upload that no call has used yet does.
     fn blob_is_used(&mut self, sha256: &str) -> Result<bool>;
 
     fn job(&mut self, no: JobNo) -> Result<Option<Rc<Job>>>;
@@ -112,10 +112,10 @@ pub trait View {
         device: DeviceNo,
         page: Page,
     ) -> Result<Listed<Rc<Job>>>;
-    /// Whether the package has a job that is PLANNED or IN_PROGRESS, or any unfinished task.
+    /// Whether the package has a job that is `Planned` or `InProgress`, or any unfinished task.
     fn package_is_busy(&mut self, package: PackageNo) -> Result<bool>;
     fn running_dynamic_job(&mut self, package: PackageNo) -> Result<Option<JobNo>>;
-    /// Dynamic jobs of a product and module that are IN_PROGRESS, newest first.
+    /// Dynamic jobs of a product and module that are `InProgress`, newest first.
     fn dynamic_jobs(&mut self, product: ProductNo, module: &ModuleName) -> Result<Vec<Rc<Job>>>;
     /// The newest verification job of a package.
     fn last_verify_job(&mut self, package: PackageNo) -> Result<Option<JobNo>>;

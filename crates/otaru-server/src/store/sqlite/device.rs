@@ -35,6 +35,10 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Device> {
     })
 }
 
+fn read_version(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Version> {
+    cols.version()
+}
+
 pub fn by_no(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
     tx.one(select!("device WHERE no = ?1"), params![no.0], read)
 }
@@ -108,7 +112,7 @@ pub fn version(tx: &Tx<'_>, device: DeviceNo, module: &ModuleName) -> Result<Opt
     tx.one(
         "SELECT version FROM device_version WHERE device = ?1 AND module = ?2",
         params![device.0, module.key()],
-        |cols| cols.version(),
+        read_version,
     )
 }
 

@@ -191,6 +191,10 @@ pub fn insert(tx: &Tx<'_>, new: &Task) -> Result<TaskNo> {
     Ok(TaskNo(no))
 }
 
+fn detail(task: &Task) -> (&Option<Version>, &str, Option<u32>, Option<Timestamp>) {
+    (&task.src, &task.description, task.timeout_minutes, task.ended_at)
+}
+
 /// Writes what differs. An index is touched only when a column of it changes: most reports change none.
 pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
     let plain = |task: &Task| {
@@ -247,9 +251,6 @@ pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
                 ms(new_due)
             ],
         )?;
-    }
-    fn detail(task: &Task) -> (&Option<Version>, &str, Option<u32>, Option<Timestamp>) {
-        (&task.src, &task.description, task.timeout_minutes, task.ended_at)
     }
     if detail(before) != detail(after) {
         let Task { src, description, timeout_minutes, ended_at, .. } = after;

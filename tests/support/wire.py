@@ -1,0 +1,86 @@
+"""A device of a few lines on a bare socket, which knows exactly what it sent and what was acknowledged."""
+
+import json
+import socket
+import struct
+
+from device import credentials
+from server import HANG_SECONDS
+
+CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
+
+
+def text(value):
+    raw = value.encode()
+    return struct.pack(">H", len(raw)) + raw
+
+
+def packet(first, body):
+    """A packet with a length of one to four bytes."""
+    size, length = len(body), b""
+    while True:
+        size, low = divmod(size, 128)
+        length += bytes([low | (128 if size else 0)])
+        if not size:
+            return bytes([first]) + length + body
+
+
+def connect_packet(device, keepalive=60, protocol="MQTT", level=4, flags=0xC2):
+    """CONNECT with the credentials of the device; the defaults are those of MQTT 3.1.1 with a clean session."""
+    client_id, username, password = credentials(device)
+    head = text(protocol) + bytes([level, flags]) + struct.pack(">H", keepalive)
+    return packet(CONNECT << 4, head + text(client_id) + text(username) + text(password))
+
+
+class Wire:
+    """Several reports may be on their way at once; `acknowledged` counts those that the server has answered, in order."""
+
+    def __init__(self, port, device):
+        self.product_key, self.name = device["ProductKey"], device["DeviceName"]
+        self.sent = self.acknowledged = 0
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.settimeout(HANG_SECONDS)
+        self.stream = self.socket.makefile("rb")
+        self.socket.sendall(connect_packet(device))
+        assert self._read() == (CONNACK << 4, b"\x00\x00")
+
+    def report(self, kind, **params):
+        """Send an inform or a progress report at QoS 1."""
+        self.sent += 1
+        topic = f"/ota/device/{kind}/{self.product_key}/{self.name}"
+        payload = json.dumps({"id": self.sent, "params": params}).encode()
+        self.socket.sendall(packet(PUBLISH << 4 | 2, text(topic) + struct.pack(">H", self._id(self.sent)) + payload))
+
+    def settle(self, open_at_most=0):
+        """Read until no more than that many reports are unanswered."""
+        while self.sent - self.acknowledged > open_at_most:
+            first, body = self._read()
+            if first >> 4 == PUBACK:
+                self.acknowledged += 1
+                assert struct.unpack(">H", body) == (self._id(self.acknowledged),), "acknowledged out of order"
+            elif first >> 4 == PUBLISH and first & 6:
+                at = 2 + struct.unpack(">H", body[:2])[0]
+                self.socket.sendall(packet(PUBACK << 4, body[at : at + 2]))
+
+    @staticmethod
+    def _id(number):
+        return number % 65535 + 1
+
+    def _read(self):
+        first, size, shift = self._exactly(1)[0], 0, 0
+        while True:
+            byte = self._exactly(1)[0]
+            size |= (byte & 127) << shift
+            if byte < 128:
+                return first, self._exactly(size)
+            shift += 7
+
+    def _exactly(self, size):
+        data = self.stream.read(size)
+        if len(data) < size:
+            raise ConnectionError("the server closed the connection")
+        return data
+
+    def close(self):
+        self.stream.close()
+        self.socket.close()

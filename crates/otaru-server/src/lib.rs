@@ -7,4 +7,5 @@ pub mod app;
 pub mod clock;
 pub mod mqtt;
 pub mod random;
+pub mod rpc;
 pub mod store;

@@ -1,0 +1,322 @@
+//! The operation table: everything about an operation that can be said as data.
+//!
+//! Dispatch, parameter checks, both printers, `otaru call` and the comparison with the API description read these
+//! rows. A row's parameters and reply come from the structs that its handler takes and gives.
+
+use super::request::ParamRow;
+use super::tree::FieldRow;
+use super::{device, job, package, product, task, upload};
+
+/// An operation that this service offers.
+#[derive(Debug)]
+pub struct Op {
+    pub action: &'static str,
+    pub family: Family,
+    /// Methods that the API description names; the door takes GET and POST for every operation.
+    pub methods: &'static [&'static str],
+    /// Calls per second and account that the original allows.
+    pub per_second: u32,
+    /// The same for pages that begin 100,000 rows or more into a list, where the original tells them apart.
+    pub deep_per_second: Option<u32>,
+    pub params: &'static [ParamRow],
+    /// Fields of the reply beside `RequestId` and `Success`.
+    pub reply: &'static [FieldRow],
+}
+
+/// Which part of the API an operation belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    Ota,
+    Product,
+    Device,
+    DeviceGroup,
+    Tags,
+    Subscription,
+    Messaging,
+    DeviceFile,
+}
+
+impl Family {
+    /// As the API description spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ota => "ota",
+            Self::Product => "product",
+            Self::Device => "device",
+            Self::DeviceGroup => "device-group",
+            Self::Tags => "tags",
+            Self::Subscription => "subscription",
+            Self::Messaging => "messaging",
+            Self::DeviceFile => "device-file",
+        }
+    }
+}
+
+/// A row of the table: action, family, calls per second, request, reply.
+macro_rules! op {
+    ($action:literal, $family:ident, $per_second:literal, $request:ty => $reply:ty $(, deep $deep:literal)?) => {
+        $crate::rpc::op::Op {
+            action: $action,
+            family: $crate::rpc::op::Family::$family,
+            methods: &["GET", "POST"],
+            per_second: $per_second,
+            deep_per_second: $crate::rpc::op::op!(@deep $($deep)?),
+            params: <$request as $crate::rpc::request::Request>::PARAMS,
+            reply: <$reply as $crate::rpc::tree::ReplyObject>::FIELDS,
+        }
+    };
+    (@deep) => { None };
+    (@deep $deep:literal) => { Some($deep) };
+}
+pub(super) use op;
+
+/// Every operation that is offered.
+pub fn all() -> impl Iterator<Item = &'static Op> {
+    [product::OPS, device::OPS, upload::OPS, package::OPS, job::OPS, task::OPS]
+        .into_iter()
+        .flatten()
+}
+
+/// An offered operation by its name; case counts.
+pub fn find(action: &str) -> Option<&'static Op> {
+    all().find(|op| op.action == action)
+}
+
+/// The family of an operation of the API, offered or not.
+pub fn family(action: &str) -> Option<Family> {
+    let listed = || NOT_OFFERED.iter().find(|(_, names)| names.contains(&action));
+    find(action).map(|op| op.family).or_else(|| listed().map(|(family, _)| *family))
+}
+
+/// Operations of the API that are known by name and refused as not supported.
+pub const NOT_OFFERED: &[(Family, &[&str])] = &[
+    (
+        Family::Ota,
+        &[
+            "ModifyOTAFirmware",
+            "UpdateOTAJob",
+            "CancelOTAStrategyByJob",
+            "CancelOTATaskByDevice",
+            "CreateOTAModule",
+            "UpdateOTAModule",
+            "DeleteOTAModule",
+            "ListOTAModuleByProduct",
+            "ConfirmOTATask",
+            "ListOTAUnfinishedTaskByDevice",
+            "ReupgradeOTATask",
+            "ListOTAModuleVersionsByDevice",
+        ],
+    ),
+    (Family::Product, &["QueryProductList", "UpdateProduct", "DeleteProduct"]),
+    (
+        Family::Device,
+        &[
+            "BatchRegisterDevice",
+            "BatchCheckDeviceNames",
+            "BatchRegisterDeviceWithApplyId",
+            "QueryBatchRegisterDeviceStatus",
+            "QueryPageByApplyId",
+            "QueryDeviceInfo",
+            "BatchQueryDeviceDetail",
+            "QueryDeviceByStatus",
+            "GetDeviceStatus",
+            "BatchGetDeviceState",
+            "QueryDeviceStatistics",
+            "DeleteDevice",
+            "DisableThing",
+            "EnableThing",
+            "ResetThing",
+        ],
+    ),
+    (
+        Family::DeviceGroup,
+        &[
+            "CreateDeviceGroup",
+            "UpdateDeviceGroup",
+            "DeleteDeviceGroup",
+            "QueryDeviceGroupList",
+            "QueryDeviceGroupInfo",
+            "BatchAddDeviceGroupRelations",
+            "BatchDeleteDeviceGroupRelations",
+            "QueryDeviceListByDeviceGroup",
+            "QueryDeviceGroupByDevice",
+            "CreateDeviceDynamicGroup",
+            "DeleteDeviceDynamicGroup",
+            "QueryDynamicGroupDevices",
+        ],
+    ),
+    (
+        Family::Tags,
+        &[
+            "SaveDeviceProp",
+            "QueryDeviceProp",
+            "DeleteDeviceProp",
+            "QueryDeviceByTags",
+            "CreateProductTags",
+            "UpdateProductTags",
+            "DeleteProductTags",
+            "ListProductTags",
+            "ListProductByTags",
+        ],
+    ),
+    (
+        Family::Subscription,
+        &[
+            "CreateSubscribeRelation",
+            "QuerySubscribeRelation",
+            "DeleteSubscribeRelation",
+            "UpdateSubscribeRelation",
+            "CreateConsumerGroup",
+            "QueryConsumerGroupList",
+            "QueryConsumerGroupStatus",
+            "QueryConsumerGroupByGroupId",
+            "DeleteConsumerGroup",
+            "UpdateConsumerGroup",
+            "CreateConsumerGroupSubscribeRelation",
+            "DeleteConsumerGroupSubscribeRelation",
+            "ResetConsumerGroupPosition",
+        ],
+    ),
+    (Family::Messaging, &["Pub"]),
+    (
+        Family::DeviceFile,
+        &["QueryDeviceFileList", "QueryDeviceFile", "DeleteDeviceFile", "GenerateFileUploadURL"],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::super::request::Kind;
+    use super::super::tree::Shape;
+    use super::*;
+
+    /// Operations of the public API description.
+    fn described() -> Vec<Value> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/api.json");
+        let text = std::fs::read_to_string(path).expect("the description is in the repository");
+        let api: Value = serde_json::from_str(&text).expect("the description is JSON");
+        api["operations"].as_array().expect("a list").clone()
+    }
+
+    /// A parameter of the description in the words of [`param`]. The `required` flags of list items are left out: the
+    /// description says that there they mean "both or none", which the operation checks.
+    fn described_param(param: &Value, is_item: bool) -> Value {
+        let items = &param["items"];
+        json!({
+            "name": param["name"],
+            "type": match (param["type"].as_str(), param["format"].as_str()) {
+                (Some("array"), _) => match items["fields"].as_array() {
+                    Some(fields) => {
+                        json!(fields.iter().map(|f| described_param(f, true)).collect::<Vec<_>>())
+                    }
+                    None => json!(format!("list of {}", items["type"].as_str().unwrap())),
+                },
+                (_, Some(format)) => json!(format),
+                (kind, None) => json!(kind),
+            },
+            "required": if is_item { json!(false) } else { param["required"].clone() },
+        })
+    }
+
+    fn param(row: &ParamRow) -> Value {
+        let kind = match row.kind {
+            Kind::Text => json!("string"),
+            Kind::Int32 => json!("int32"),
+            Kind::Int64 => json!("int64"),
+            Kind::Boolean => json!("boolean"),
+            Kind::Texts => json!("list of string"),
+            Kind::Objects(fields) => json!(fields.iter().map(param).collect::<Vec<_>>()),
+        };
+        json!({ "name": row.name, "type": kind, "required": row.required })
+    }
+
+    /// A field of the description in the words of [`field`], sorted by name: their order carries no meaning.
+    fn described_shape(field: &Value) -> Value {
+        if let Some(fields) = field["fields"].as_array() {
+            let mut fields: Vec<_> =
+                fields.iter().map(|field| json!([field["name"], described_shape(field)])).collect();
+            fields.sort_by_key(|field| field[0].to_string());
+            return json!(fields);
+        }
+        match field["type"].as_str().unwrap() {
+            "array" => {
+                let is_bare = field["json"].as_str().unwrap().starts_with("bare");
+                json!({ if is_bare { "bare" } else { "wrapped" }: described_shape(&field["items"]) })
+            }
+            kind => field.get("format").cloned().unwrap_or(json!(kind)),
+        }
+    }
+
+    fn shape(shape: Shape) -> Value {
+        match shape {
+            Shape::Text => json!("string"),
+            Shape::Int32 => json!("int32"),
+            Shape::Int64 => json!("int64"),
+            Shape::Boolean => json!("boolean"),
+            Shape::Object(fields) => {
+                let mut fields: Vec<_> =
+                    fields.iter().map(|row| json!([row.name, self::shape(row.shape)])).collect();
+                fields.sort_by_key(|field| field[0].to_string());
+                json!(fields)
+            }
+            Shape::List { item, of } => json!([[item, { "wrapped": self::shape(*of) }]]),
+            Shape::Bare(of) => json!({ "bare": self::shape(*of) }),
+        }
+    }
+
+    #[test]
+    fn every_row_says_what_the_api_description_says() {
+        let described = described();
+        for op in all() {
+            let action = op.action;
+            let api = described.iter().find(|api| api["name"] == action).expect(action);
+            assert_eq!(json!(op.family.as_str()), api["family"], "{action}");
+            assert_eq!(json!(op.methods), api["methods"], "{action}");
+            assert_eq!(json!(op.per_second), api["qps"], "{action}");
+            let has_deep_note = api.get("qps_note").is_some();
+            assert_eq!(op.deep_per_second.is_some(), has_deep_note, "{action}");
+
+            let params: Vec<_> = op.params.iter().map(param).collect();
+            let api_params = api["params"].as_array().unwrap();
+            let api_params: Vec<_> = api_params.iter().map(|p| described_param(p, false)).collect();
+            assert_eq!(params, api_params, "{action}");
+
+            // The four common fields come first everywhere.
+            let api_fields = &api["response"].as_array().unwrap()[4..];
+            let api_reply = described_shape(&json!({ "fields": api_fields }));
+            assert_eq!(shape(Shape::Object(op.reply)), api_reply, "{action}");
+        }
+    }
+
+    #[test]
+    fn every_operation_of_the_api_is_offered_or_known_and_none_is_both() {
+        let offered = all().map(|op| op.action);
+        let known = NOT_OFFERED.iter().flat_map(|(_, names)| names.iter().copied());
+        let ours: Vec<_> = offered.chain(known).collect();
+        let set: BTreeSet<_> = ours.iter().copied().collect();
+        assert_eq!(ours.len(), set.len());
+        let described = described();
+        let api: BTreeSet<_> = described.iter().map(|op| op["name"].as_str().unwrap()).collect();
+        assert_eq!(set, api);
+        for op in &described {
+            let name = op["name"].as_str().unwrap();
+            assert_eq!(
+                Some(op["family"].as_str().unwrap()),
+                family(name).map(Family::as_str),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_operations_are_compared_with_case() {
+        assert!(find("QueryProduct").is_some());
+        assert!(find("queryProduct").is_none());
+        assert_eq!(family("Pub"), Some(Family::Messaging));
+        assert_eq!(family("pub"), None);
+    }
+}

@@ -4,6 +4,7 @@
 //! `otaru-core` what a call or an event changes, inside one transaction of the [`store`].
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod mqtt;
 pub mod random;

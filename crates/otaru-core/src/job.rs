@@ -315,6 +315,8 @@ pub struct Job {
     pub ended_at: Option<Timestamp>,
     pub schedule_at: Option<Timestamp>,
     pub finish_at: Option<Timestamp>,
+    /// Whether the forced end was carried out; tasks in progress may outlive it.
+    pub finish_played: bool,
     pub fill: Option<Fill>,
     pub sweep: Option<Sweep>,
     pub bucket: Option<StoredBucket>,
@@ -338,7 +340,7 @@ impl Job {
         }
         match self.status {
             JobStatus::Planned => self.schedule_at,
-            JobStatus::InProgress => self.finish_at,
+            JobStatus::InProgress => self.finish_at.filter(|_| !self.finish_played),
             JobStatus::Completed | JobStatus::Canceled => None,
         }
     }

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod files;
 pub mod mqtt;
 pub mod random;
 pub mod rpc;

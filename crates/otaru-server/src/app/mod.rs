@@ -1,1 +1,154 @@
 //! What the server can do: one file per noun, called by every door.
+//!
+//! A use case that changes something runs as one change of the store: it reads, asks the core, checks everything, and
+//! only then writes. What must happen in the world afterwards is collected as [`effect::Effects`] and happens after
+//! the commit.
+
+mod account;
+mod cancel;
+mod create;
+mod device;
+mod devices;
+mod dispatch;
+mod due;
+mod dynamic;
+mod effect;
+mod error;
+mod job;
+mod lookup;
+mod package;
+mod product;
+mod push;
+mod report;
+mod select;
+mod task;
+mod upload;
+
+pub use account::Credentials;
+pub use cancel::CancelFlags;
+pub use device::{DeviceDetail, DeviceKey, DevicesFrom, NewDevice};
+pub use devices::Gatekeeper;
+pub use error::{AppError, Result};
+pub use job::{JobView, NewJob, Target};
+pub use package::{NewFile, NewPackage, PackageView};
+pub use product::NewProduct;
+pub use task::{TaskFilter, TaskView};
+pub use upload::{Slot, UploadSlot};
+
+use crate::clock::Clock;
+use crate::mqtt::Registry;
+use crate::random::Random;
+use crate::store::{Rows, Store, View};
+use dispatch::Dispatcher;
+use effect::Effects;
+use otaru_core::time::Timestamp;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Bounds that an operator may set. Every one has a name in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Packages of an account.
+    pub packages_max: u64,
+    /// Products of an account.
+    pub products_max: u64,
+    /// Devices of an account; `None`: no cap.
+    pub devices_max: Option<u64>,
+    /// Bytes of a package file.
+    pub package_bytes_max: u64,
+    /// Bytes of a file of device names.
+    pub device_list_bytes_max: u64,
+    /// Devices of a job; `None`: no cap.
+    pub job_devices_max: Option<u64>,
+    /// Pushes per minute of the whole server; 0: no cap.
+    pub pushes_per_minute: u32,
+    /// Milliseconds between a device's connect and its push, unless it reports its version before.
+    pub grace_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            packages_max: 500,
+            products_max: 1_000,
+            devices_max: None,
+            package_bytes_max: 1_000 * 1024 * 1024,
+            device_list_bytes_max: 64 * 1024 * 1024,
+            job_devices_max: None,
+            pushes_per_minute: 0,
+            grace_ms: 2_000,
+        }
+    }
+}
+
+/// All use cases, and what they need of the world.
+pub struct App {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) limits: Limits,
+    pub(crate) urls: crate::files::Urls,
+    dispatcher: Dispatcher,
+    /// Rung when a deadline was set that may be earlier than the one the scheduler waits for.
+    deadline_set: Notify,
+}
+
+impl App {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        random: Random,
+        registry: Arc<Registry>,
+        limits: Limits,
+        urls: crate::files::Urls,
+    ) -> Arc<Self> {
+        let dispatcher = Dispatcher::new(limits.pushes_per_minute, limits.grace_ms);
+        Arc::new(Self {
+            store,
+            clock,
+            random,
+            registry,
+            limits,
+            urls,
+            dispatcher,
+            deadline_set: Notify::new(),
+        })
+    }
+
+    /// Runs a use case as one change and lets its effects happen after the commit.
+    async fn change<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut dyn Rows, Timestamp, &mut Effects) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let now = self.clock.now().wall;
+        let change = self.store.change(move |rows| {
+            let mut effects = Effects::default();
+            let value = error::parted(work(rows, now, &mut effects))?;
+            Ok((value, effects))
+        });
+        let (value, effects) = change.await?;
+        self.follow(effects);
+        Ok(value?)
+    }
+
+    /// Lets happen what a committed change brought about.
+    fn follow(&self, effects: Effects) {
+        for ready in effects.ready {
+            self.dispatcher.ready(ready);
+        }
+        if effects.deadline.is_some() {
+            self.deadline_set.notify_one();
+        }
+    }
+
+    async fn view<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut dyn View) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        Ok(self.store.view(move |view| error::parted(work(view))).await??)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -155,6 +155,7 @@ fn new_job(package: &Package, n: u128) -> Job {
         ended_at: None,
         schedule_at: None,
         finish_at: None,
+        finish_played: false,
         fill: None,
         sweep: None,
         bucket: None,

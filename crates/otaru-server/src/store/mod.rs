@@ -81,6 +81,9 @@ pub trait View {
     /// The module as spelt at its creation; the default module exists in every product.
     fn module(&mut self, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>>;
 
+    /// Modules of a product, `default` among them.
+    fn modules(&mut self, product: ProductNo) -> Result<Vec<ModuleName>>;
+
     fn upload(&mut self, key: &str) -> Result<Option<Upload>>;
 
     /// Also packages that were deleted: their jobs and tasks stay.

@@ -60,6 +60,12 @@ pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
     tx.count("SELECT count(*) FROM product WHERE account = ?1", params![account.0])
 }
 
+pub fn modules(tx: &Tx<'_>, product: ProductNo) -> Result<Vec<ModuleName>> {
+    tx.list("SELECT name FROM module WHERE product = ?1 ORDER BY key", params![product.0], |cols| {
+        cols.decoded(|text: &String| ModuleName::parse(text).ok())
+    })
+}
+
 pub fn module(tx: &Tx<'_>, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>> {
     tx.one(
         "SELECT name FROM module WHERE product = ?1 AND key = ?2",

@@ -205,6 +205,10 @@ impl View for Tx<'_> {
         device::version(self, device, module)
     }
 
+    fn modules(&mut self, product: ProductNo) -> Result<Vec<ModuleName>> {
+        product::modules(self, product)
+    }
+
     fn module(&mut self, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>> {
         product::module(self, product, name)
     }

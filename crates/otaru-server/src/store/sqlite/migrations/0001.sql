@@ -156,6 +156,7 @@ CREATE TABLE job (
     ended_at        INTEGER,
     schedule_at     INTEGER,
     finish_at       INTEGER,
+    finish_played   INTEGER NOT NULL DEFAULT 0,
     fill_after      INTEGER,
     fill_until      INTEGER,
     fill_rank_max   INTEGER, -- 64 bits, the sign is the highest

@@ -1,0 +1,83 @@
+//! Making the tasks of a job.
+
+use super::effect::Effects;
+use super::report::open_tasks;
+use super::task::{Judged, push_ready};
+use crate::store::{Result, Rows};
+use otaru_core::id::{DeviceNo, TaskId, TaskNo};
+use otaru_core::job::Job;
+use otaru_core::package::Package;
+use otaru_core::selection::{Claim, Conflict, Holder, conflict};
+use otaru_core::task::{Event, Reason, Task, TaskStatus};
+use otaru_core::time::Timestamp;
+use otaru_core::version::Version;
+
+/// Makes the task of a device in a job and settles it with those that hold the device. When the device stays with
+/// another task, the new one has failed from the start; `busy_since` is the last time that happened in this job, and
+/// it is not repeated for the same holder.
+#[allow(clippy::too_many_arguments, reason = "the task is made of exactly these")]
+pub(super) fn task(
+    rows: &mut dyn Rows,
+    job: &Job,
+    package: &Package,
+    device: DeviceNo,
+    version: Option<&Version>,
+    busy_since: Option<Timestamp>,
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Result<()> {
+    let claim = Claim {
+        module: &package.module,
+        multi_module: job.policy.multi_module,
+        overwrite: job.policy.overwrite,
+    };
+    let settle = |judged: &Judged| {
+        let holder = Holder {
+            status: judged.task.status,
+            module: &judged.package.module,
+            multi_module: judged.job.policy.multi_module,
+        };
+        conflict(claim, holder)
+    };
+    let mut holders = open_tasks(rows, device)?;
+    holders.retain(|judged| settle(judged) != Conflict::None);
+    let holder = holders.iter().find(|judged| settle(judged) == Conflict::Fail);
+    if let Some(holder) = holder
+        && busy_since.is_some_and(|at| holder.task.created_at <= at)
+    {
+        return Ok(());
+    }
+    let blocked = holder.is_some();
+    if !blocked {
+        for judged in holders {
+            judged.meet(rows, Event::Overwritten { by: &job.id }, now, effects)?;
+        }
+    }
+    let (status, reason) = match (blocked, job.policy.need_confirm) {
+        (true, _) => (TaskStatus::Failed, Reason::Busy),
+        (false, true) => (TaskStatus::Confirm, Reason::None),
+        (false, false) => (TaskStatus::Queued, Reason::None),
+    };
+    let new = Task {
+        no: TaskNo(0),
+        job: job.no,
+        device,
+        status,
+        progress: 0,
+        failed_tries: 0,
+        told: false,
+        retry_at: None,
+        timeout_at: None,
+        reason,
+        modified_at: now,
+        id: TaskId::generate(rows.random()),
+        src: version.cloned(),
+        description: reason.sentence().to_owned(),
+        timeout_minutes: job.policy.timeout_minutes,
+        created_at: now,
+        ended_at: blocked.then_some(now),
+    };
+    let no = rows.insert_task(&new)?;
+    push_ready(job, &Task { no, ..new }, now, effects);
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The device door's side of the use cases: identities, presence, reports, and the pushes that follow.
+
+use super::dispatch::{Due, Turn};
+use super::effect::{Effects, Ready};
+use super::package::file_url;
+use super::task::Judged;
+use super::{App, push, report};
+use crate::mqtt::{
+    Delivery, Devices, Identity, Later, Message, Peer, Report, Unavailable, upgrade_topic,
+};
+use crate::store::StoreError;
+use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
+use otaru_core::message::{Upgrade, UpgradeFile};
+use otaru_core::package::Package;
+use otaru_core::policy::Tag;
+use otaru_core::task::TaskStatus;
+use otaru_core::time::Timestamp;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Lets devices in: the use cases as the device door sees them.
+#[derive(Clone)]
+pub struct Gatekeeper(pub Arc<App>);
+
+impl std::fmt::Debug for Gatekeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gatekeeper")
+    }
+}
+
+fn unavailable(error: &StoreError) -> Unavailable {
+    tracing::warn!(%error, "a device is not served: {error}");
+    Unavailable
+}
+
+impl Devices for Gatekeeper {
+    fn identity(
+        &self,
+        product_key: &ProductKey,
+        device_name: &DeviceName,
+    ) -> Later<Option<Identity>> {
+        let (store, key, name) = (self.0.store.clone(), product_key.clone(), device_name.clone());
+        Box::pin(async move {
+            let found = store.view(move |view| {
+                let Some(product) = view.product_by_key(&key)? else { return Ok(None) };
+                view.device_by_name(product.no, &name)
+            });
+            let device = found.await.map_err(|error| unavailable(&error))?;
+            Ok(device.map(|d| Identity { device: d.no, secret: d.secret, disabled: d.disabled }))
+        })
+    }
+
+    fn came_online(&self, peer: Peer, address: IpAddr) {
+        let now = self.0.clock.now();
+        self.0.dispatcher.came_online(peer, now.mono_ms);
+        // Lazily: a crash may lose the last moments of presence, never a report.
+        let noted = self.0.store.change_lazily(move |rows| {
+            rows.note_online(peer.device, now.wall, &address.to_string())
+        });
+        if let Err(error) = noted {
+            tracing::debug!(%error, "an online time is not kept: {error}");
+        }
+    }
+
+    fn went_offline(&self, peer: Peer) {
+        self.0.dispatcher.went_offline(peer);
+    }
+
+    fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {
+        let app = self.0.clone();
+        Box::pin(async move {
+            let now = app.clock.now().wall;
+            let (urls, said) = (app.urls.clone(), report.clone());
+            let queued = app.store.queue(move |rows| {
+                let mut effects = Effects::default();
+                let answer = match &said {
+                    Report::Inform(inform) => {
+                        if let Some(device) = rows.device(peer.device)? {
+                            report::inform(rows, &device, inform, now, &mut effects)?;
+                        }
+                        None
+                    }
+                    Report::Progress(progress) => {
+                        report::progress(rows, peer.device, progress, now, &mut effects)?;
+                        None
+                    }
+                    Report::Pull(module) => {
+                        report::pull(rows, peer.device, module, now, &mut effects)?.map(
+                            |(judged, task)| {
+                                (
+                                    task.no,
+                                    upgrade(&judged.package, &judged.job.policy.tags, &urls, now),
+                                )
+                            },
+                        )
+                    }
+                };
+                Ok((answer, effects))
+            });
+            let committed = queued.await.map_err(|error| unavailable(&error))?;
+            let answer: Later<Option<Box<Upgrade>>> = Box::pin(async move {
+                let (answer, effects) = committed.await.map_err(|error| unavailable(&error))?;
+                if matches!(report, Report::Inform(_)) {
+                    app.dispatcher.reported(peer);
+                }
+                app.follow(effects);
+                Ok(answer.map(|(task, upgrade)| {
+                    app.dispatcher.told(peer, task);
+                    Box::new(upgrade)
+                }))
+            });
+            Ok(answer)
+        })
+    }
+}
+
+/// What a device is told of a package, with URLs that are good for a day.
+fn upgrade(package: &Package, tags: &[Tag], urls: &crate::files::Urls, now: Timestamp) -> Upgrade {
+    let file = |file: &otaru_core::package::PackageFile| UpgradeFile {
+        name: file.name.clone(),
+        size_bytes: file.blob.size_bytes,
+        url: file_url(urls, file, now),
+        md5: file.blob.md5.clone(),
+        sign: file.blob.digest(package.sign_method).to_owned(),
+    };
+    Upgrade {
+        dest: package.dest.clone(),
+        is_delta: package.is_delta,
+        module: package.module.clone(),
+        sign_method: package.sign_method,
+        files: package.files.iter().map(file).collect(),
+        tags: tags.to_vec(),
+        udi: package.udi.clone(),
+    }
+}
+
+/// A message that is ready to leave.
+struct Letter {
+    due: Due,
+    topic: String,
+    text: String,
+    was_queued: bool,
+}
+
+impl App {
+    /// Pushes tasks as devices, grace times and rates allow; never ends.
+    pub async fn run_dispatcher(self: Arc<Self>) {
+        loop {
+            let now = self.clock.now();
+            let Turn { looks, unknown, pushes, next_ms } = self.dispatcher.turn(now);
+            let idle = looks.is_empty() && unknown.is_empty() && pushes.is_empty();
+            for peer in looks {
+                self.look(peer).await;
+            }
+            for job in unknown {
+                match self
+                    .store
+                    .view(move |view| view.job(job).map(|job| job.map(|job| (*job).clone())))
+                    .await
+                {
+                    Ok(Some(job)) => self.dispatcher.rate_known(&job, self.clock.now()),
+                    Ok(None) | Err(_) => self.clock.sleep_until(now.mono_ms + 100).await,
+                }
+            }
+            if !pushes.is_empty() {
+                self.push(pushes).await;
+            }
+            if idle {
+                tokio::select! {
+                    biased;
+                    () = self.dispatcher.rung() => {}
+                    () = self.clock.sleep_until(next_ms.unwrap_or(now.mono_ms + 60_000)) => {}
+                }
+            }
+        }
+    }
+
+    /// Finds the tasks of a device that has connected.
+    async fn look(&self, peer: Peer) {
+        let now = self.clock.now().wall;
+        let found = self.store.view(move |view| {
+            let mut ready = Vec::new();
+            for task in view.unfinished_tasks(peer.device)? {
+                let job = view.job(task.job)?.expect("a task has a job");
+                if job.is_open(now) && task.is_pushable(&job.policy) {
+                    let first = task.status == TaskStatus::Queued;
+                    ready.push(Ready { task: task.no, job: task.job, device: task.device, first });
+                }
+            }
+            Ok(ready)
+        });
+        match found.await {
+            Ok(ready) => self.dispatcher.found(peer, &ready),
+            // Its next connect looks again.
+            Err(error) => tracing::warn!(%error, "the tasks of a device are not found: {error}"),
+        }
+    }
+
+    /// Marks tasks as told, and tells their devices after the commit.
+    async fn push(&self, dues: Vec<Due>) {
+        let now = self.clock.now().wall;
+        let urls = self.urls.clone();
+        let told = self.store.change(move |rows| {
+            let mut effects = Effects::default();
+            let mut letters = Vec::with_capacity(dues.len());
+            for &due in &dues {
+                let Some(push) = push::tell(rows, due.ready.task, due.bucket, now, &mut effects)?
+                else {
+                    continue;
+                };
+                let Judged { job, package, .. } = &push.judged;
+                let device: DeviceNo = push.task.device;
+                let Some(device) = rows.device(device)? else { continue };
+                let product = rows.product(device.product)?.expect("a device has a product");
+                letters.push(Letter {
+                    due,
+                    topic: upgrade_topic(&product.key, &device.name),
+                    text: upgrade(package, &job.policy.tags, &urls, now).to_push(now.0),
+                    was_queued: push.was_queued,
+                });
+            }
+            Ok((letters, effects))
+        });
+        let (letters, effects) = match told.await {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::warn!(%error, "pushes are not sent: {error}");
+                return;
+            }
+        };
+        self.follow(effects);
+        let mut lost = Vec::new();
+        for Letter { due, topic, text, was_queued } in letters {
+            let message = Message {
+                topic: topic.into(),
+                payload: text.into(),
+                qos: otaru_mqtt::packet::Qos::AtLeastOnce,
+            };
+            if self.registry.deliver(due.peer, message) == Delivery::Gone && was_queued {
+                lost.push(due.ready.task);
+            }
+        }
+        if !lost.is_empty() {
+            let returned = self.store.change(move |rows| {
+                let mut effects = Effects::default();
+                lost.iter().try_for_each(|&task| push::lost(rows, task, now, &mut effects))
+            });
+            if let Err(error) = returned.await {
+                // It stays NOTIFIED and is pushed again at the next connect all the same.
+                tracing::warn!(%error, "tasks are not returned to the queue: {error}");
+            }
+        }
+    }
+}

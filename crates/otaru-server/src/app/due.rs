@@ -1,0 +1,124 @@
+//! What time does: retries, timeouts, schedules, and the slices of large jobs.
+
+use super::effect::Effects;
+use super::task::{Judged, push_ready, settle};
+use super::{App, Result, cancel, dynamic, job};
+use crate::store::Rows;
+use otaru_core::id::{JobNo, TaskNo};
+use otaru_core::job::{Job, JobEvent, JobStatus, StatusSet};
+use otaru_core::task::{CancelCause, Event};
+use otaru_core::time::{MINUTE_MS, Timestamp};
+use std::sync::Arc;
+
+/// Deadlines that one change plays at most.
+const BATCH: u32 = 1_000;
+/// Milliseconds to the next look when nothing is known to be due.
+const IDLE_MS: i64 = MINUTE_MS;
+/// Milliseconds to the next look after the store failed.
+const RETRY_MS: u64 = 1_000;
+
+impl App {
+    /// Plays deadlines as they come due; never ends.
+    pub async fn run_scheduler(self: Arc<Self>) {
+        loop {
+            let now = self.clock.now();
+            let wait_ms = match self.play_due(now.wall).await {
+                Ok(true) => 0,
+                Ok(false) => match self.view(|view| Ok(view.next_due()?)).await {
+                    Ok(next) => next
+                        .map_or(IDLE_MS, |at| at.ms_since(now.wall).clamp(1, IDLE_MS))
+                        .unsigned_abs(),
+                    Err(_) => RETRY_MS,
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "deadlines wait: {error}");
+                    RETRY_MS
+                }
+            };
+            if wait_ms > 0 {
+                tokio::select! {
+                    biased;
+                    () = self.deadline_set.notified() => {}
+                    () = self.clock.sleep_until(now.mono_ms + wait_ms) => {}
+                }
+            }
+        }
+    }
+
+    /// Plays what is due at `now`, a batch of it; whether there was any.
+    async fn play_due(&self, now: Timestamp) -> Result<bool> {
+        let (jobs, tasks) = self
+            .view(move |view| Ok((view.due_jobs(now, BATCH)?, view.due_tasks(now, BATCH)?)))
+            .await?;
+        let any = !jobs.is_empty() || !tasks.is_empty();
+        for job in jobs {
+            // One job a change: a slice is as much as devices should wait for.
+            self.change(move |rows, now, effects| job_due(rows, job, now, effects)).await?;
+        }
+        if !tasks.is_empty() {
+            self.change(move |rows, now, effects| {
+                tasks.iter().try_for_each(|&task| task_due(rows, task, now, effects))?;
+                Ok(dynamic::look_at_freed(rows, now, effects)?)
+            })
+            .await?;
+        }
+        Ok(any)
+    }
+}
+
+fn task_due(
+    rows: &mut dyn Rows,
+    task: TaskNo,
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Result<()> {
+    if let Some(task) = rows.task(task)? {
+        Judged::load(rows, task)?.meet(rows, Event::Due, now, effects)?;
+    }
+    Ok(())
+}
+
+fn job_due(rows: &mut dyn Rows, job: JobNo, now: Timestamp, effects: &mut Effects) -> Result<()> {
+    let Some(job) = rows.job(job)? else { return Ok(()) };
+    if job.sweep.is_some() {
+        return cancel::slice(rows, &job, now, effects);
+    }
+    if job.fill.is_some() {
+        return job::fill_slice(rows, &job, now, effects);
+    }
+    match job.status {
+        JobStatus::Planned if job.schedule_at.is_some_and(|at| at <= now) => {
+            start(rows, &job, now, effects)
+        }
+        JobStatus::InProgress if job.finish_at.is_some_and(|at| at <= now) => {
+            let finished = Job { finish_played: true, ..(*job).clone() };
+            cancel::begin(
+                rows,
+                finished,
+                StatusSet::PENDING,
+                CancelCause::ScheduleFinished,
+                now,
+                effects,
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn start(rows: &mut dyn Rows, job: &Job, now: Timestamp, effects: &mut Effects) -> Result<()> {
+    let Some(status) = job.status.next(JobEvent::Started) else { return Ok(()) };
+    let job = Job { status, started_at: Some(now), modified_at: now, ..job.clone() };
+    rows.update_job(&job)?;
+    effects.due(job.due_at());
+    let mut after = TaskNo(0);
+    loop {
+        let tasks = rows.tasks_after(job.no, StatusSet::PENDING, after, 10_000)?;
+        let Some(last) = tasks.last() else { break };
+        after = last.no;
+        for task in &tasks {
+            push_ready(&job, task, now, effects);
+        }
+    }
+    // Every task may have ended before the start.
+    Ok(settle(rows, &job, job.package, false, now)?)
+}

@@ -1,0 +1,305 @@
+//! Jobs: creating and showing them.
+
+use super::select::{self, Chosen, SLICE};
+use super::{App, Result, create, dynamic, lookup, package};
+use crate::store::{Listed, Page, Rows, UploadKind, View};
+use otaru_core::id::{AccountNo, JobId, JobNo};
+use otaru_core::job::{DynamicMode, GrayPercent, Job, JobKind, JobStatus, Selection};
+use otaru_core::package::{Package, PackageStatus};
+use otaru_core::policy::{DownloadProtocol, Policy};
+use otaru_core::product::Product;
+use otaru_core::refusal;
+use otaru_core::time::Timestamp;
+use otaru_core::version::Version;
+
+/// Which devices a job is to take.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Named devices of a verification.
+    Verify(Vec<String>),
+    All(Vec<Version>),
+    Gray(GrayPercent, Vec<Version>),
+    Specific(Vec<String>),
+    /// A file of names, by its URL.
+    List(String),
+    /// Members of a static group.
+    Group(String),
+    Dynamic(DynamicMode, Vec<Version>),
+    /// Members of a dynamic group.
+    DynamicGroup(DynamicMode, String),
+}
+
+/// A job to make; what needs no look-up is checked.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub firmware_id: String,
+    pub product_key: String,
+    pub target: Target,
+    pub policy: Policy,
+    pub schedule_at: Option<Timestamp>,
+    pub finish_at: Option<Timestamp>,
+}
+
+/// A job with its package and product.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    pub job: Job,
+    pub package: Package,
+    pub product: Product,
+}
+
+/// Bytes of a package that can be fetched over MQTT.
+const MQTT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+impl App {
+    /// Makes a job and, when there are at most 10,000, all its tasks. The rest of a larger one follows in slices.
+    pub async fn create_job(&self, account: AccountNo, new: NewJob) -> Result<(JobId, Timestamp)> {
+        let urls = self.urls.clone();
+        let devices_max = self.limits.job_devices_max;
+        self.change(move |rows, now, effects| {
+            let NewJob { policy, schedule_at, finish_at, .. } = new.clone();
+            let (product, package) = package_of(rows, account, &new)?;
+            let id = JobId::generate(rows.random());
+            let (kind, selection, src_versions) = selection_of(&new.target);
+            check_src_versions(&package, &new.target, &src_versions)?;
+            let chosen = match &new.target {
+                Target::Verify(names) | Target::Specific(names) => {
+                    Chosen::Whole(select::named(rows, &product, &package, names)?)
+                }
+                Target::All(_) => select::of_product(rows, &id, &package, &src_versions, None)?,
+                Target::Gray(share, _) => {
+                    select::of_product(rows, &id, &package, &src_versions, Some(*share))?
+                }
+                Target::List(url) => {
+                    let key =
+                        urls.key_of(url).map_err(|_| refusal::MALFORMED_PACKAGE_URL.with(url))?;
+                    package::usable_upload(rows, account, UploadKind::DeviceList, url, key, now)?;
+                    return Err(refusal::API_NOT_SUPPORTED.with("device lists").into());
+                }
+                Target::Group(group) | Target::DynamicGroup(_, group) => {
+                    return Err(refusal::NO_GROUP.with(group).into());
+                }
+                Target::Dynamic(..) => {
+                    if rows.running_dynamic_job(package.no)?.is_some() {
+                        return Err(refusal::DYNAMIC_JOB_RUNNING.into());
+                    }
+                    let last = rows.last_device()?;
+                    let fill = otaru_core::job::Fill { after: 0, until: last.0, rank_max: None };
+                    Chosen::Sliced(fill)
+                }
+            };
+            if let Chosen::Whole(devices) = &chosen {
+                if devices.is_empty() {
+                    return Err(refusal::NO_DEVICE_CAN_UPGRADE.into());
+                }
+                if let Some(most) = devices_max
+                    && devices.len() as u64 > most
+                {
+                    return Err(refusal::TOO_MANY_DEVICES_IN_JOB.with(most).into());
+                }
+            }
+            let current = !matches!(selection, Selection::Dynamic(DynamicMode::NewReports));
+            let fill = match &chosen {
+                Chosen::Sliced(fill) if current => Some(*fill),
+                Chosen::Sliced(_) | Chosen::Whole(_) => None,
+            };
+            let mut job = Job {
+                no: JobNo(0),
+                account,
+                product: product.no,
+                package: package.no,
+                id,
+                kind,
+                selection,
+                src_versions,
+                policy,
+                status: if schedule_at.is_some() {
+                    JobStatus::Planned
+                } else {
+                    JobStatus::InProgress
+                },
+                created_at: now,
+                modified_at: now,
+                started_at: schedule_at.is_none().then_some(now),
+                ended_at: None,
+                schedule_at,
+                finish_at,
+                finish_played: false,
+                fill,
+                sweep: None,
+                bucket: None,
+            };
+            job.no = rows.insert_job(&job)?;
+            effects.due(job.due_at());
+            if kind == JobKind::Verify {
+                package::verify_started(rows, &package, now)?;
+            }
+            match chosen {
+                Chosen::Whole(devices) => {
+                    for (device, version) in devices {
+                        create::task(
+                            rows,
+                            &job,
+                            &package,
+                            device,
+                            version.as_ref(),
+                            None,
+                            now,
+                            effects,
+                        )?;
+                    }
+                    // Every device may have been busy: then all has ended already.
+                    super::task::settle(rows, &job, package.no, false, now)?;
+                    dynamic::look_at_freed(rows, now, effects)?;
+                }
+                Chosen::Sliced(_) if job.fill.is_some() => fill_slice(rows, &job, now, effects)?,
+                Chosen::Sliced(_) => {}
+            }
+            Ok((job.id, now))
+        })
+        .await
+    }
+
+    pub async fn job(&self, account: AccountNo, id: String) -> Result<JobView> {
+        self.view(move |view| {
+            let job = lookup::job(view, account, &id)?;
+            show(view, &job)
+        })
+        .await
+    }
+
+    pub async fn jobs_of_package(
+        &self,
+        account: AccountNo,
+        id: String,
+        page: Page,
+    ) -> Result<Listed<JobView>> {
+        self.view(move |view| {
+            let package = lookup::package(view, account, &id)?;
+            let listed = view.jobs_of_package(package.no, page)?;
+            show_all(view, &listed)
+        })
+        .await
+    }
+
+    /// Jobs of a package that have a task of the device, newest first.
+    pub async fn jobs_of_device(
+        &self,
+        account: AccountNo,
+        product_key: String,
+        device_name: String,
+        firmware_id: String,
+        page: Page,
+    ) -> Result<Listed<JobView>> {
+        self.view(move |view| {
+            let product = lookup::product(view, account, &product_key)?;
+            let device = lookup::device(view, &product, &device_name)?;
+            let package = lookup::package(view, account, &firmware_id)?;
+            if package.product != product.no {
+                return Err(refusal::PACKAGE_OF_OTHER_PRODUCT.with(&product_key).into());
+            }
+            let listed = view.jobs_of_device(package.no, device.no, page)?;
+            show_all(view, &listed)
+        })
+        .await
+    }
+}
+
+fn show(view: &mut dyn View, job: &Job) -> Result<JobView> {
+    let package = view.package(job.package)?.expect("a job has a package");
+    let product = view.product(job.product)?.expect("a job has a product");
+    Ok(JobView { job: job.clone(), package: (*package).clone(), product: (*product).clone() })
+}
+
+fn show_all(view: &mut dyn View, listed: &Listed<std::rc::Rc<Job>>) -> Result<Listed<JobView>> {
+    let rows = listed.rows.iter().map(|job| show(view, job)).collect::<Result<_>>()?;
+    Ok(Listed { rows, total: listed.total })
+}
+
+/// Makes the tasks of the next slice of a job, and notes how far it came.
+pub(super) fn fill_slice(
+    rows: &mut dyn Rows,
+    job: &Job,
+    now: Timestamp,
+    effects: &mut super::effect::Effects,
+) -> Result<()> {
+    let Some(fill) = job.fill else { return Ok(()) };
+    let package = rows.package(job.package)?.expect("a job has a package");
+    let (devices, rest) = select::slice(rows, &job.id, &package, &job.src_versions, fill)?;
+    debug_assert!(devices.len() <= SLICE);
+    let current = rows.job(job.no)?.expect("it was read before");
+    let job = Job { fill: rest, ..(*current).clone() };
+    rows.update_job(&job)?;
+    for (no, version) in devices {
+        if job.is_dynamic() {
+            let Some(device) = rows.device(no)? else { continue };
+            dynamic::look(rows, &device, &package.module, dynamic::Sight::Current, now, effects)?;
+        } else {
+            create::task(rows, &job, &package, no, version.as_ref(), None, now, effects)?;
+        }
+    }
+    effects.due(job.due_at());
+    if rest.is_none() {
+        super::task::settle(rows, &job, package.no, false, now)?;
+    }
+    Ok(dynamic::look_at_freed(rows, now, effects)?)
+}
+
+/// The package and product of a new job (rows F1 to F5 of the refusals, then those of a verification).
+fn package_of(
+    rows: &mut dyn Rows,
+    account: AccountNo,
+    new: &NewJob,
+) -> Result<(std::rc::Rc<Product>, std::rc::Rc<Package>)> {
+    let package = lookup::package(rows, account, &new.firmware_id)?;
+    let product = lookup::product(rows, account, &new.product_key)?;
+    if package.product != product.no {
+        return Err(refusal::PACKAGE_OF_OTHER_PRODUCT.with(&new.product_key).into());
+    }
+    let is_verify = matches!(new.target, Target::Verify(_));
+    if !is_verify && !package.status.is_released() {
+        return Err(refusal::PACKAGE_NOT_VERIFIED.with(&new.firmware_id).into());
+    }
+    if new.policy.download == DownloadProtocol::Mqtt
+        && (package.files.len() > 1 || package.size_bytes() > MQTT_BYTES_MAX)
+    {
+        return Err(refusal::PACKAGE_DOES_NOT_FIT
+            .with("MQTT takes one file of at most 16 MB")
+            .into());
+    }
+    match package.status {
+        PackageStatus::Verifying if is_verify => Err(refusal::VERIFY_JOB_RUNNING.into()),
+        PackageStatus::Verified if is_verify => Err(refusal::ALREADY_VERIFIED.into()),
+        _ => Ok((product, package)),
+    }
+}
+
+fn selection_of(target: &Target) -> (JobKind, Selection, Vec<Version>) {
+    match target {
+        Target::Verify(_) => (JobKind::Verify, Selection::Specific, Vec::new()),
+        Target::All(versions) => (JobKind::Upgrade, Selection::All, versions.clone()),
+        Target::Gray(share, versions) => {
+            (JobKind::Upgrade, Selection::Gray(*share), versions.clone())
+        }
+        Target::Specific(_) | Target::List(_) | Target::Group(_) => {
+            (JobKind::Upgrade, Selection::Specific, Vec::new())
+        }
+        Target::Dynamic(mode, versions) => {
+            (JobKind::Upgrade, Selection::Dynamic(*mode), versions.clone())
+        }
+        Target::DynamicGroup(mode, _) => (JobKind::Upgrade, Selection::Dynamic(*mode), Vec::new()),
+    }
+}
+
+/// A delta package takes exactly its own source version where versions are given.
+fn check_src_versions(package: &Package, target: &Target, versions: &[Version]) -> Result<()> {
+    let Some(src) = package.delta_src() else { return Ok(()) };
+    let by_version = matches!(target, Target::All(_) | Target::Gray(..) | Target::Dynamic(..));
+    match versions {
+        _ if !by_version => Ok(()),
+        [] => Err(refusal::NULL_SRC_VERSIONS.into()),
+        [one] if one == src => Ok(()),
+        [one] => Err(refusal::SRC_VERSION_NOT_OF_PACKAGE.with(one).into()),
+        _ => Err(refusal::MORE_THAN_ONE_SRC_VERSION.with(versions.len()).into()),
+    }
+}

@@ -1,0 +1,50 @@
+//! Products.
+
+use super::{App, Result, lookup};
+use otaru_core::id::{AccountNo, ProductKey, ProductNo, spell};
+use otaru_core::product::{Product, ProductProfile};
+use otaru_core::refusal;
+
+/// A product to make; its name and profile are checked.
+#[derive(Debug, Clone)]
+pub struct NewProduct {
+    pub name: String,
+    pub profile: ProductProfile,
+}
+
+impl App {
+    pub async fn create_product(&self, account: AccountNo, new: NewProduct) -> Result<Product> {
+        let products_max = self.limits.products_max;
+        self.change(move |rows, now, _| {
+            let NewProduct { name, profile } = new.clone();
+            if rows.product_name_exists(account, &name)? {
+                return Err(refusal::PRODUCT_NAME_TAKEN.with(name).into());
+            }
+            if rows.product_count(account)? >= products_max {
+                return Err(refusal::TOO_MANY_PRODUCTS.with(products_max).into());
+            }
+            let mut product = Product {
+                no: ProductNo(0),
+                account,
+                key: ProductKey::generate(rows.random()),
+                secret: spell(rows.random(), 16),
+                name,
+                profile,
+                created_at: now,
+            };
+            product.no = rows.insert_product(&product)?;
+            Ok(product)
+        })
+        .await
+    }
+
+    /// A product and how many devices it has.
+    pub async fn product(&self, account: AccountNo, key: String) -> Result<(Product, u64)> {
+        self.view(move |view| {
+            let product = lookup::product(view, account, &key)?;
+            let devices = view.device_count(product.no)?;
+            Ok(((*product).clone(), devices))
+        })
+        .await
+    }
+}

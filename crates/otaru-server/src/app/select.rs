@@ -1,0 +1,129 @@
+//! Choosing the devices of a static job, once, at its creation.
+
+use super::Result;
+use super::lookup;
+use crate::store::View;
+use otaru_core::id::{DeviceNo, JobId};
+use otaru_core::job::{Fill, GrayPercent};
+use otaru_core::package::Package;
+use otaru_core::product::Product;
+use otaru_core::refusal;
+use otaru_core::selection::{Fit, fit, gray_rank};
+use otaru_core::version::Version;
+
+/// Tasks that are made in one change at most; a larger job is filled slice by slice.
+pub(super) const SLICE: usize = 10_000;
+/// Rows read at a time.
+const READ: u32 = 10_000;
+
+pub(super) type Candidate = (DeviceNo, Option<Version>);
+
+/// The devices of a job, or where to start making its tasks.
+#[derive(Debug)]
+pub(super) enum Chosen {
+    Whole(Vec<Candidate>),
+    Sliced(Fill),
+}
+
+/// Devices of the product that fit the package (and `src_versions`, if there are any), all of them or a share.
+pub(super) fn of_product(
+    view: &mut (impl View + ?Sized),
+    job: &JobId,
+    package: &Package,
+    src_versions: &[Version],
+    share: Option<GrayPercent>,
+) -> Result<Chosen> {
+    let until = view.last_device()?;
+    let (mut fitting, mut ranks, mut after) = (Vec::new(), Vec::new(), DeviceNo(0));
+    loop {
+        let rows = view.device_versions(package.product, &package.module, after, until, READ)?;
+        let Some((last, _)) = rows.last() else { break };
+        after = *last;
+        for (device, version) in rows {
+            if fit(version.as_ref(), &package.dest, package.delta_src(), src_versions) == Fit::Fits
+            {
+                if share.is_some() {
+                    ranks.push(gray_rank(job, device));
+                }
+                fitting.push((device, version));
+            }
+        }
+        // Without a share it is enough to know that one change can't hold them.
+        if share.is_none() && fitting.len() > SLICE {
+            return Ok(Chosen::Sliced(Fill { after: 0, until: until.0, rank_max: None }));
+        }
+        // The ranks are all that a share needs to remember of a large product.
+        if fitting.len() > 4 * SLICE {
+            fitting = Vec::new();
+        }
+    }
+    let Some(share) = share else { return Ok(Chosen::Whole(fitting)) };
+    let Some(last) =
+        usize::try_from(share.of(ranks.len() as u64)).ok().and_then(|n| n.checked_sub(1))
+    else {
+        return Ok(Chosen::Whole(Vec::new()));
+    };
+    let fits_in_memory = fitting.len() == ranks.len();
+    let (_, &mut rank_max, _) = ranks.select_nth_unstable(last);
+    if fits_in_memory && last < SLICE {
+        fitting.retain(|(device, _)| gray_rank(job, *device) <= rank_max);
+        return Ok(Chosen::Whole(fitting));
+    }
+    Ok(Chosen::Sliced(Fill { after: 0, until: until.0, rank_max: Some(rank_max) }))
+}
+
+/// The next slice of a job that is filled: its candidates and the fill that remains.
+pub(super) fn slice(
+    view: &mut (impl View + ?Sized),
+    job: &JobId,
+    package: &Package,
+    src_versions: &[Version],
+    fill: Fill,
+) -> Result<(Vec<Candidate>, Option<Fill>)> {
+    let (after, until) = (DeviceNo(fill.after), DeviceNo(fill.until));
+    let mut rows = view.device_versions(package.product, &package.module, after, until, READ)?;
+    let rest = rows.last().map(|(last, _)| Fill { after: last.0, ..fill });
+    rows.retain(|(device, version)| {
+        fit(version.as_ref(), &package.dest, package.delta_src(), src_versions) == Fit::Fits
+            && fill.rank_max.is_none_or(|most| gray_rank(job, *device) <= most)
+    });
+    Ok((rows, rest))
+}
+
+/// Named devices: those at the destination are skipped, all others must fit.
+pub(super) fn named(
+    view: &mut dyn View,
+    product: &Product,
+    package: &Package,
+    names: &[String],
+) -> Result<Vec<Candidate>> {
+    let mut devices = Vec::with_capacity(names.len());
+    for name in names {
+        let device = lookup::device(view, product, name)?;
+        let version = view.version(device.no, &package.module)?;
+        devices.push((name, device.no, version));
+    }
+    let mut chosen = Vec::with_capacity(devices.len());
+    let fits = devices.iter().map(|(name, _, version)| {
+        (name, fit(version.as_ref(), &package.dest, package.delta_src(), &[]))
+    });
+    let fits: Vec<_> = fits.collect();
+    for (fault, code) in [
+        (Fit::NeverReported, refusal::DEVICE_NEVER_REPORTED),
+        (Fit::OtherSource, refusal::DEVICE_SRC_MISMATCH),
+    ] {
+        if let Some((name, _)) = fits.iter().find(|(_, fit)| *fit == fault) {
+            return Err(code.with(name).into());
+        }
+    }
+    let keep: Vec<bool> = fits.iter().map(|(_, fit)| *fit == Fit::Fits).collect();
+    for ((_, device, version), keep) in devices.into_iter().zip(keep) {
+        if keep {
+            chosen.push((device, version));
+        }
+    }
+    if chosen.is_empty() {
+        return Err(refusal::DEVICES_AT_DEST.into());
+    }
+    Ok(chosen)
+}

@@ -1,4 +1,5 @@
-//! The commands of `otaru` that are clients of a server.
+//! The commands of `otaru`.
 
 pub mod call;
 pub mod client;
+pub mod device;

@@ -28,7 +28,7 @@ pub enum Kind {
     Objects(&'static [ParamRow]),
 }
 
-/// A struct made by [`request!`](super::request!).
+/// A struct made by `request!`.
 pub trait Request: Sized {
     const PARAMS: &'static [ParamRow];
 
@@ -38,7 +38,7 @@ pub trait Request: Sized {
     fn read(params: &Params) -> Result<Self, GatewayError>;
 }
 
-/// An element of a list of objects, made by [`request!`](super::request!) too.
+/// An element of a list of objects, made by `request!` too.
 pub trait Item: Sized {
     const FIELDS: &'static [ParamRow];
 

@@ -1,26 +1,14 @@
-//! temp
-use otaru_core::time::Timestamp;
-#[derive(Clone)]
-pub struct Urls;
-impl Urls {
-    pub fn new(_: String, _: [u8; 32]) -> Self {
-        Self
-    }
-}
-#[derive(Debug, Clone)]
-pub struct UploadForm;
-pub struct MalformedUrl;
-impl Urls {
-    pub fn file_url(&self, key: &str) -> String {
-        key.into()
-    }
-    pub fn key_of(&self, _: &str) -> Result<Option<String>, MalformedUrl> {
-        Ok(None)
-    }
-    pub fn upload_form(&self, _: &str, _: u64, _: Timestamp) -> UploadForm {
-        UploadForm
-    }
-    pub fn download(&self, a: &str, _: &str, _: Timestamp) -> String {
-        a.into()
-    }
-}
+//! Package files: where they lie, the addresses they have, the two doors they pass.
+//!
+//! A file is named by the SHA-256 of its contents. It comes in through a form that is good for a minute and goes out
+//! through a URL that is good for a day; both are signed with the server's own secret, and neither needs a row.
+
+mod door;
+pub mod download;
+mod store;
+pub mod upload;
+mod urls;
+
+pub use door::DoorError;
+pub use store::{Files, NewFile, StoredFile};
+pub use urls::{Denied, Form, MalformedUrl, UploadForm, Urls};

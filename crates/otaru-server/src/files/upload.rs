@@ -1,0 +1,267 @@
+//! The upload door: a form with one file, posted to `/`.
+
+use super::{DoorError, Files, Form, NewFile, Urls};
+use crate::http::{Answer, Backend, Incoming, bytes_body};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::{Request, Response, StatusCode, header, header::HeaderMap};
+use multer::{Field, Multipart};
+use otaru_core::package::Blob;
+use otaru_core::time::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Longest field beside the file.
+const FIELD_BYTES_MAX: usize = 4 * 1024;
+/// Most fields beside the file.
+const FIELDS_MAX: usize = 32;
+/// Bytes that may come in without anything being done with them: the parser keeps what it can't use yet.
+const UNUSED_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 256 * 1024;
+/// Bytes of a refused upload that are still read, for clients that only listen after they have sent all.
+const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A sender that is silent for so long is given up.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// A ticket as this door checks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    pub bytes_max: u64,
+    /// A call has used the file; it can't be replaced any more.
+    pub used: bool,
+}
+
+/// Why an upload has no answer of success.
+enum Failure {
+    Refused(DoorError),
+    /// The sender is gone, or so it seems.
+    Gone,
+}
+
+impl From<DoorError> for Failure {
+    fn from(error: DoorError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<multer::Error> for Failure {
+    fn from(error: multer::Error) -> Self {
+        match error {
+            multer::Error::StreamReadFailed(cause) if cause.is::<Flood>() => {
+                DoorError::long_field().into()
+            }
+            multer::Error::StreamReadFailed(_) => Self::Gone,
+            _ => DoorError::malformed().into(),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("nothing can be done with what comes in")]
+struct Flood;
+
+/// Whether a request is for this door.
+pub fn is_form(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data"))
+}
+
+/// Takes a form in. The answer of success leaves when the file and the row that knows it are durable.
+///
+/// # Errors
+/// The refusal to answer with, and with it nothing is kept.
+pub async fn upload<B: Backend>(
+    backend: &B,
+    files: &Files,
+    urls: &Urls,
+    now: Timestamp,
+    request: Request<Incoming>,
+) -> Result<Answer, DoorError> {
+    let (head, mut body) = request.into_parts();
+    match receive(backend, files, urls, now, &head.headers, &mut body).await {
+        Ok(answer) => Ok(answer),
+        Err(Failure::Refused(error)) => {
+            drain(&mut body).await;
+            Err(error)
+        }
+        // Whatever is answered, nobody reads it.
+        Err(Failure::Gone) => Err(DoorError::malformed()),
+    }
+}
+
+async fn receive<B: Backend>(
+    backend: &B,
+    files: &Files,
+    urls: &Urls,
+    now: Timestamp,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Answer, Failure> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let boundary =
+        kind.and_then(|kind| multer::parse_boundary(kind).ok()).ok_or_else(DoorError::malformed)?;
+    let announced = headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let allowance = Arc::new(AtomicU64::new(UNUSED_BYTES_MAX));
+    let mut form = Multipart::new(metered(body, Arc::clone(&allowance)), boundary);
+
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let file = loop {
+        let field = form.next_field().await?.ok_or_else(DoorError::file_count)?;
+        let name = field.name().unwrap_or_default().to_ascii_lowercase();
+        if name == "file" {
+            break field;
+        }
+        if fields.len() == FIELDS_MAX || fields.iter().any(|(known, _)| *known == name) {
+            return Err(DoorError::malformed().into());
+        }
+        fields.push((name, text(field).await?));
+        allowance.store(UNUSED_BYTES_MAX, Ordering::Relaxed);
+    };
+    let field = |name: &str| {
+        let found = fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        found.filter(|value| !value.is_empty()).ok_or_else(DoorError::malformed)
+    };
+    let claimed = Form {
+        key: field("key")?,
+        policy: field("policy")?,
+        access_key_id: field("ossaccesskeyid")?,
+        signature: field("signature")?,
+    };
+    urls.check_form(&claimed, now)?;
+    let condition = || DoorError::policy("Policy Condition failed: [\"eq\", \"$key\"]");
+    let ticket = backend.ticket(claimed.key.clone()).await.map_err(|_| DoorError::unavailable())?;
+    let ticket = ticket.filter(|ticket| !ticket.used).ok_or_else(condition)?;
+    // The fields of a form are far shorter than what they may be.
+    let around = (FIELD_BYTES_MAX * FIELDS_MAX) as u64;
+    if announced.is_some_and(|bytes| bytes > ticket.bytes_max.saturating_add(around)) {
+        return Err(DoorError::too_large(ticket.bytes_max).into());
+    }
+
+    let written = write(files, file, ticket.bytes_max, &allowance).await?;
+    if let Some(more) = form.next_field().await? {
+        let is_file = more.name().is_some_and(|name| name.eq_ignore_ascii_case("file"));
+        return Err(if is_file { DoorError::file_count() } else { DoorError::malformed() }.into());
+    }
+    let blob = keep(written).await?;
+    let kept = backend.uploaded(claimed.key, blob).await.map_err(|_| DoorError::unavailable())?;
+    if !kept {
+        return Err(condition().into());
+    }
+    let wanted = field("success_action_status").ok();
+    let status = match wanted.as_deref() {
+        Some("200") => StatusCode::OK,
+        Some("201") => StatusCode::CREATED,
+        _ => StatusCode::NO_CONTENT,
+    };
+    let mut answer = Response::new(bytes_body(Bytes::new()));
+    *answer.status_mut() = status;
+    Ok(answer)
+}
+
+/// The chunks of a body, until more of them came in than the allowance.
+fn metered(
+    body: &mut Incoming,
+    allowance: Arc<AtomicU64>,
+) -> impl futures_util::Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send
+{
+    futures_util::stream::unfold(body, |body| async move {
+        loop {
+            let frame = match tokio::time::timeout(SILENCE, body.frame()).await {
+                Ok(frame) => frame?,
+                Err(silent) => return Some((Err(silent.into()), body)),
+            };
+            match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(chunk)) => return Some((Ok(chunk), body)),
+                // Trailers say nothing here.
+                Ok(Err(_)) => {}
+                Err(error) => return Some((Err(error.into()), body)),
+            }
+        }
+    })
+    .map(move |chunk: Result<Bytes, Box<dyn std::error::Error + Send + Sync>>| {
+        let chunk = chunk?;
+        let length = chunk.len() as u64;
+        let spent = allowance
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(length));
+        spent.map(|_| chunk).map_err(|_| Flood.into())
+    })
+}
+
+async fn drain(body: &mut Incoming) {
+    let mut bytes = 0;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(SILENCE, body.frame()).await {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+        if bytes > DRAIN_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+async fn text(mut field: Field<'_>) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await? {
+        if bytes.len() + chunk.len() > FIELD_BYTES_MAX {
+            return Err(DoorError::long_field().into());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| DoorError::malformed().into())
+}
+
+async fn write(
+    files: &Files,
+    mut field: Field<'_>,
+    bytes_max: u64,
+    allowance: &AtomicU64,
+) -> Result<NewFile, Failure> {
+    let files = files.clone();
+    let mut file = blocking(move || files.create(bytes_max)).await?;
+    let mut waiting: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let chunk = field.chunk().await?;
+        let ended = chunk.is_none();
+        bytes += chunk.as_ref().map_or(0, Bytes::len);
+        waiting.extend(chunk);
+        allowance.store(UNUSED_BYTES_MAX, Ordering::Relaxed);
+        if bytes >= WRITE_BYTES || ended {
+            let chunks = std::mem::take(&mut waiting);
+            bytes = 0;
+            let fits;
+            (file, fits) = blocking(move || {
+                for chunk in chunks {
+                    if !file.write(&chunk)? {
+                        return Ok((file, false));
+                    }
+                }
+                Ok((file, true))
+            })
+            .await?;
+            if !fits {
+                return Err(DoorError::too_large(bytes_max).into());
+            }
+        }
+        if ended {
+            return Ok(file);
+        }
+    }
+}
+
+async fn keep(file: NewFile) -> Result<Blob, DoorError> {
+    blocking(move || file.keep()).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, DoorError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other);
+    done.flatten().map_err(|error| {
+        tracing::error!(%error, "an upload was not stored: {error}");
+        DoorError::unavailable()
+    })
+}

@@ -1,0 +1,97 @@
+//! Sockets around the router.
+
+use super::{Backend, Router};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Bytes of a request head that hyper reads. A little more than the gateway accepts, so that the gateway's own answer
+/// is given to most of those that are too long.
+const HEAD_BYTES_MAX: usize = crate::rpc::gateway::HEAD_BYTES_MAX + 64 * 1024;
+/// Time for a whole head, and for the next one on a connection that stays open.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 4_096;
+/// Time that requests in work get when the server stops.
+const STOP_TIME: Duration = Duration::from_secs(10);
+/// Time until the next try when the system has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves everybody who connects until `stop` says so, then ends what is in work.
+pub async fn serve<B: Backend>(
+    router: Arc<Router<B>>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let permit =
+                Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accepted => accepted,
+            // An error is a sender that is gone: nobody could stop this any more.
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let connection = connection(Arc::clone(&router), socket, stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIME, ended).await.is_err() {
+        tracing::warn!("requests were in work for too long and are broken off");
+    }
+}
+
+async fn connection<B: Backend>(
+    router: Arc<Router<B>>,
+    socket: TcpStream,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Heads and bodies leave in one piece anyway. The connection works without it too.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let router = Arc::clone(&router);
+        async move { Ok::<_, Infallible>(router.route(request).await) }
+    });
+    let serving = http1::Builder::new()
+        // Device SDKs look for `Content-Length:` letter by letter.
+        .title_case_headers(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = async { drop(stop.wait_for(|stop| *stop).await) } => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended: {error}");
+    }
+}

@@ -1,0 +1,149 @@
+//! The HTTP listener: which door a request is for.
+//!
+//! `POST /` with a form of several parts is an upload, everything else on `/` a signed call, `/d/…` a download.
+
+mod listen;
+#[cfg(test)]
+mod tests;
+
+pub use listen::serve;
+
+use crate::clock::Clock;
+use crate::files::upload::{Ticket, is_form, upload};
+use crate::files::{DoorError, Files, Urls, download::download};
+use crate::random::Random;
+use crate::rpc;
+use crate::rpc::gateway::{BODY_BYTES_MAX, request_id};
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, Response, header};
+use otaru_core::package::Blob;
+use std::time::Duration;
+
+/// What the body of a request is.
+pub type Incoming = hyper::body::Incoming;
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+pub type Answer = Response<Body>;
+
+/// A sender that is silent for so long in the middle of a body is given up.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// The rest of the server couldn't do it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server can't do this now")]
+pub struct Unavailable;
+
+/// The rest of the server, as this listener needs it.
+pub trait Backend: Send + Sync + 'static {
+    /// Answers a request to `/`.
+    fn call(&self, request: rpc::Incoming<'_>)
+    -> impl Future<Output = rpc::gateway::Answer> + Send;
+
+    /// The upload ticket of a key, `None` when none was issued.
+    fn ticket(
+        &self,
+        key: String,
+    ) -> impl Future<Output = Result<Option<Ticket>, Unavailable>> + Send;
+
+    /// Notes that the file of a ticket is stored; `false` when the ticket can't take it any more.
+    fn uploaded(
+        &self,
+        key: String,
+        blob: Blob,
+    ) -> impl Future<Output = Result<bool, Unavailable>> + Send;
+}
+
+/// All that requests share.
+#[derive(Debug)]
+pub struct Router<B> {
+    pub backend: B,
+    pub files: Files,
+    pub urls: Urls,
+    pub clock: Clock,
+    pub random: Random,
+}
+
+/// A body that is there already.
+pub fn bytes_body(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+impl<B: Backend> Router<B> {
+    /// Answers one request.
+    pub async fn route(&self, request: Request<Incoming>) -> Answer {
+        let now = self.clock.now().wall;
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.unwrap_or_default().to_owned();
+        let path = request.uri().path();
+        let outcome = if path == "/" && is_form(&request) && request.method() != Method::GET {
+            self.form(now, request).await
+        } else if path == "/" {
+            return self.call(request).await;
+        } else if Urls::is_download(path) {
+            download(&self.files, &self.urls, now, &request).await
+        } else if !path.starts_with("/ota/") {
+            Err(DoorError::no_such_key())
+        } else if [Method::GET, Method::HEAD].contains(request.method()) {
+            // The address by which calls name a file; only the URLs that devices get can be fetched.
+            Err(DoorError::unsigned_url())
+        } else {
+            Err(DoorError::method())
+        };
+        outcome.unwrap_or_else(|error| error.answer(&request_id(self.random.number()), &host))
+    }
+
+    async fn form(
+        &self,
+        now: otaru_core::time::Timestamp,
+        request: Request<Incoming>,
+    ) -> Result<Answer, DoorError> {
+        if request.method() != Method::POST {
+            return Err(DoorError::method());
+        }
+        upload(&self.backend, &self.files, &self.urls, now, request).await
+    }
+
+    async fn call(&self, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let Some(body) = collect(body).await else {
+            // The sender is gone.
+            return Response::new(bytes_body(Bytes::new()));
+        };
+        let text =
+            |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers: Vec<(String, String)> = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+            .collect();
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let incoming =
+            rpc::Incoming { method: head.method.as_str(), target, headers: &headers, body: &body };
+        let answer = self.backend.call(incoming).await;
+        let mut response = Response::builder().status(answer.status);
+        for (name, value) in answer.headers {
+            response = response.header(name, value);
+        }
+        response = response.header(header::CONTENT_LENGTH, answer.body.len());
+        response.body(bytes_body(answer.body.into())).unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer can't be sent: {error}");
+            DoorError::unavailable().answer("", "")
+        })
+    }
+}
+
+/// A body, or a little more than the longest one that is accepted; `None` when it breaks off.
+async fn collect(mut body: Incoming) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = tokio::time::timeout(SILENCE, body.frame()).await.ok()? {
+        if let Ok(chunk) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&chunk);
+        }
+        if bytes.len() > BODY_BYTES_MAX {
+            break;
+        }
+    }
+    Some(bytes)
+}

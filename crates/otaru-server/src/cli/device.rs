@@ -168,19 +168,16 @@ impl Session {
                 Duration::from_secs(PING_SECONDS),
                 self.stream.read(&mut buffer),
             );
-            match read.await {
-                Ok(read) => {
-                    let read = read.context("reading from the server")?;
-                    ensure!(read > 0, "the server closed the connection");
-                    let mut input = &buffer[..read];
-                    while let Some(event) = self.client.next(&mut input)? {
-                        self.events.push_back(event);
-                    }
-                }
-                Err(_) => {
-                    self.client.ping(&mut self.out);
-                    self.flush().await?;
-                }
+            let Ok(read) = read.await else {
+                self.client.ping(&mut self.out);
+                self.flush().await?;
+                continue;
+            };
+            let read = read.context("reading from the server")?;
+            ensure!(read > 0, "the server closed the connection");
+            let mut input = &buffer[..read];
+            while let Some(event) = self.client.next(&mut input)? {
+                self.events.push_back(event);
             }
         }
         let event = self.events.pop_front().context("an event was there")?;
@@ -203,7 +200,7 @@ impl Session {
                 ClientEvent::PubAck(acknowledged) if Some(acknowledged) == id => return Ok(()),
                 // The upgrade may overtake the acknowledgement.
                 ClientEvent::Publish { topic, payload, .. } => {
-                    self.messages.push_back((topic, payload))
+                    self.messages.push_back((topic, payload));
                 }
                 _ => {}
             }

@@ -1,16 +1,24 @@
 //! Operations on jobs.
 
-use super::op::{Op, op};
+mod create;
+
+use otaru_core::job::{Job, Selection};
+use otaru_core::policy::Tag;
+
+use super::op::{Context, Op, op};
 use super::request::{OneOrMore, request};
 use super::tree::reply;
+use super::wire::{Paging, int, utc};
+use crate::app::{self, JobView};
+use crate::store::Listed;
 
 pub(super) const OPS: &[Op] = &[
-    op!("CreateOTAVerifyJob", Ota, 10, CreateVerifyJob => CreatedJob),
-    op!("CreateOTAStaticUpgradeJob", Ota, 20, CreateStaticJob => CreatedJob),
-    op!("CreateOTADynamicUpgradeJob", Ota, 20, CreateDynamicJob => CreatedJob),
-    op!("QueryOTAJob", Ota, 10, QueryJob => JobReply),
-    op!("ListOTAJobByFirmware", Ota, 10, ListJobsOfPackage => JobPage),
-    op!("ListOTAJobByDevice", Ota, 10, ListJobsOfDevice => JobPage),
+    op!("CreateOTAVerifyJob", Ota, 10, create::verify: CreateVerifyJob => CreatedJob, CREATE_JOB_FAILED),
+    op!("CreateOTAStaticUpgradeJob", Ota, 20, create::fixed: CreateStaticJob => CreatedJob, CREATE_JOB_FAILED),
+    op!("CreateOTADynamicUpgradeJob", Ota, 20, create::dynamic: CreateDynamicJob => CreatedJob, CREATE_JOB_FAILED),
+    op!("QueryOTAJob", Ota, 10, query: QueryJob => JobReply, SYSTEM_EXCEPTION),
+    op!("ListOTAJobByFirmware", Ota, 10, of_package: ListJobsOfPackage => JobPage, LIST_JOBS_FAILED),
+    op!("ListOTAJobByDevice", Ota, 10, of_device: ListJobsOfDevice => JobPage, LIST_JOBS_FAILED),
 ];
 
 request! {
@@ -166,5 +174,102 @@ reply! {
         utc_end_time: Option<String> = "UtcEndTime",
         utc_modified: String = "UtcModified",
         utc_start_time: Option<String> = "UtcStartTime",
+    }
+}
+
+async fn query(context: Context<'_>, request: QueryJob) -> app::Result<JobReply> {
+    let JobView { job, package, product } =
+        context.app.job(context.account, request.job_id).await?;
+    let (gray_percent, dynamic_mode) = match job.selection {
+        Selection::Gray(share) => (Some(share.to_string()), None),
+        Selection::Dynamic(mode) => (None, Some(mode.as_wire())),
+        Selection::All | Selection::Specific => (None, None),
+    };
+    let policy = &job.policy;
+    let minutes = |minutes: u32| int(minutes.into());
+    let data = JobInfo {
+        dest_version: package.dest.to_string(),
+        download_protocol: policy.download.as_wire().to_owned(),
+        dynamic_mode,
+        firmware_id: package.id.to_string(),
+        gray_percent,
+        group_id: None,
+        group_name: None,
+        job_desc: None,
+        job_id: job.id.to_string(),
+        job_status: job.status.as_wire().to_owned(),
+        job_type: job.kind.as_wire().to_owned(),
+        max_per_minute: policy.max_per_minute.map(|rate| int(rate.into())),
+        multi_module: policy.multi_module,
+        name: package.name,
+        need_confirm: policy.need_confirm,
+        need_push: policy.need_push,
+        overwrite_mode: policy.overwrite.as_wire(),
+        product_key: product.key.to_string(),
+        retry_count: policy.retry.map(|retry| int(retry.count.into())),
+        retry_interval: policy.retry.map(|retry| minutes(retry.interval_minutes)),
+        selection_type: job.selection.type_wire().to_owned(),
+        src_versions: job.src_versions.iter().map(ToString::to_string).collect(),
+        tags: tags(&job),
+        target_selection: job.selection.target_wire().to_owned(),
+        timeout_minutes: policy.timeout_minutes.map(minutes),
+        utc_create: utc(job.created_at),
+        utc_end_time: job.ended_at.map(utc),
+        utc_modified: utc(job.modified_at),
+        utc_schedule_finish_time: job.finish_at.map(utc),
+        utc_schedule_time: job.schedule_at.map(utc),
+        utc_start_time: job.started_at.map(utc),
+    };
+    Ok(JobReply { data })
+}
+
+fn tags(job: &Job) -> Vec<TagRow> {
+    let row = |tag: &Tag| TagRow { key: tag.key.clone(), value: tag.value.clone() };
+    job.policy.tags.iter().map(row).collect()
+}
+
+async fn of_package(context: Context<'_>, request: ListJobsOfPackage) -> app::Result<JobPage> {
+    let paging = Paging::check(request.current_page, request.page_size, 200)?;
+    let listed =
+        context.app.jobs_of_package(context.account, request.firmware_id, paging.rows()).await?;
+    Ok(page(paging, &listed))
+}
+
+async fn of_device(context: Context<'_>, request: ListJobsOfDevice) -> app::Result<JobPage> {
+    let paging = Paging::check(request.current_page, request.page_size, 100)?;
+    let ListJobsOfDevice { device_name, firmware_id, product_key, .. } = request;
+    let listed = context
+        .app
+        .jobs_of_device(context.account, product_key, device_name, firmware_id, paging.rows())
+        .await?;
+    Ok(page(paging, &listed))
+}
+
+fn page(paging: Paging, listed: &Listed<JobView>) -> JobPage {
+    let numbers = paging.of(listed.total);
+    JobPage {
+        current_page: numbers.current,
+        rows: listed.rows.iter().map(row).collect(),
+        page_count: numbers.count,
+        page_size: numbers.size,
+        total: numbers.total,
+    }
+}
+
+fn row(view: &JobView) -> JobRow {
+    let JobView { job, package, product } = view;
+    JobRow {
+        firmware_id: package.id.to_string(),
+        job_id: job.id.to_string(),
+        job_status: job.status.as_wire().to_owned(),
+        job_type: job.kind.as_wire().to_owned(),
+        product_key: product.key.to_string(),
+        selection_type: job.selection.type_wire().to_owned(),
+        tags: tags(job),
+        target_selection: job.selection.target_wire().to_owned(),
+        utc_create: utc(job.created_at),
+        utc_end_time: job.ended_at.map(utc),
+        utc_modified: utc(job.modified_at),
+        utc_start_time: job.started_at.map(utc),
     }
 }

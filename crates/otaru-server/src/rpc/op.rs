@@ -3,12 +3,36 @@
 //! Dispatch, parameter checks, both printers, `otaru call` and the comparison with the API description read these
 //! rows. A row's parameters and reply come from the structs that its handler takes and gives.
 
+use std::pin::Pin;
+
+use otaru_core::id::AccountNo;
+use otaru_core::refusal::Code;
+use otaru_core::time::Timestamp;
+
+use super::error::GatewayError;
+use super::params::Params;
 use super::request::ParamRow;
-use super::tree::FieldRow;
+use super::tree::{FieldRow, Fields};
 use super::{device, job, package, product, task, upload};
+use crate::app::{self, App};
+
+/// What a handler knows beside its request.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub app: &'a App,
+    pub account: AccountNo,
+    pub now: Timestamp,
+    /// For the few rules about parameters that the operation doesn't have.
+    pub params: &'a Params,
+}
+
+/// A call on its way.
+pub type Running<'a> = Pin<Box<dyn Future<Output = app::Result<Fields>> + Send + 'a>>;
+
+/// Reads the request, then starts the handler.
+pub type Run = for<'a> fn(Context<'a>) -> Result<Running<'a>, GatewayError>;
 
 /// An operation that this service offers.
-#[derive(Debug)]
 pub struct Op {
     pub action: &'static str,
     pub family: Family,
@@ -21,6 +45,15 @@ pub struct Op {
     pub params: &'static [ParamRow],
     /// Fields of the reply beside `RequestId` and `Success`.
     pub reply: &'static [FieldRow],
+    /// What the caller is told when the store fails.
+    pub failure: Code,
+    pub run: Run,
+}
+
+impl std::fmt::Debug for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.action)
+    }
 }
 
 /// Which part of the API an operation belongs to.
@@ -52,9 +85,12 @@ impl Family {
     }
 }
 
-/// A row of the table: action, family, calls per second, request, reply.
+/// A row of the table: action, family, calls per second, handler with its request and reply, code when the store fails.
 macro_rules! op {
-    ($action:literal, $family:ident, $per_second:literal, $request:ty => $reply:ty $(, deep $deep:literal)?) => {
+    (
+        $action:literal, $family:ident, $per_second:literal $(deep $deep:literal)?,
+        $run:path: $request:ty => $reply:ty, $failure:ident
+    ) => {
         $crate::rpc::op::Op {
             action: $action,
             family: $crate::rpc::op::Family::$family,
@@ -63,6 +99,14 @@ macro_rules! op {
             deep_per_second: $crate::rpc::op::op!(@deep $($deep)?),
             params: <$request as $crate::rpc::request::Request>::PARAMS,
             reply: <$reply as $crate::rpc::tree::ReplyObject>::FIELDS,
+            failure: otaru_core::refusal::$failure,
+            run: |context| {
+                let request = <$request as $crate::rpc::request::Request>::read(context.params)?;
+                Ok(Box::pin(async move {
+                    let reply: $reply = $run(context, request).await?;
+                    Ok($crate::rpc::tree::ReplyObject::into_fields(reply))
+                }))
+            },
         }
     };
     (@deep) => { None };

@@ -1,13 +1,29 @@
 //! Operations on products.
 
-use super::op::{Op, op};
+use otaru_core::product::{Product, ProductProfile, is_product_name};
+use otaru_core::refusal::{self, Code, Refusal};
+
+use super::op::{Context, Op, op};
 use super::request::request;
 use super::tree::reply;
+use super::wire::{int, unless_empty};
+use crate::app::{self, NewProduct};
 
 pub(super) const OPS: &[Op] = &[
-    op!("CreateProduct", Product, 50, CreateProduct => CreatedProduct),
-    op!("QueryProduct", Product, 50, QueryProduct => ProductReply),
+    op!("CreateProduct", Product, 50, create: CreateProduct => CreatedProduct, CREATE_PRODUCT_FAILED),
+    op!("QueryProduct", Product, 50, query: QueryProduct => ProductReply, SYSTEM_EXCEPTION),
 ];
+
+const NODE_TYPES: &[i32] = &[0, 1];
+const COMMODITY_CODES: &[&str] = &["iothub_senior", "iothub"];
+const DATA_FORMATS: &[i32] = &[0, 1];
+const VALIDATE_TYPES: &[i32] = &[1, 2];
+const PROTOCOL_TYPES: &[&str] = &["modbus", "opc-ua", "customize", "ble", "zigbee"];
+const AUTH_TYPES: &[&str] = &["secret", "id2", "x509", "one-party"];
+
+/// Networks, with the numbers by which a product tells them again.
+const NET_TYPES: &[(&str, i32)] =
+    &[("LORA", 0), ("WIFI", 3), ("CELLULAR", 6), ("ETHERNET", 7), ("OTHER", 8)];
 
 request! {
     pub struct CreateProduct {
@@ -76,4 +92,141 @@ reply! {
         protocol_type: Option<String> = "ProtocolType",
         validate_type: i32 = "ValidateType",
     }
+}
+
+async fn create(context: Context<'_>, request: CreateProduct) -> app::Result<CreatedProduct> {
+    let profile = profile(&request)?;
+    let new = NewProduct { name: request.product_name, profile };
+    let product = context.app.create_product(context.account, new).await?;
+    Ok(created(product))
+}
+
+/// Checks the values of a new product.
+fn profile(request: &CreateProduct) -> Result<ProductProfile, Refusal> {
+    one_of(&request.node_type, NODE_TYPES, refusal::INVALID_NODE_TYPE)?;
+    let name = request.product_name.as_str();
+    if name.trim().is_empty() {
+        return Err(refusal::NULL_PRODUCT_NAME.into());
+    }
+    if !is_product_name(name) {
+        return Err(refusal::MALFORMED_PRODUCT_NAME.with(name));
+    }
+    let commodity_code = request.commodity_code.as_deref();
+    if let Some(code) = commodity_code {
+        one_of(&code, COMMODITY_CODES, refusal::INVALID_COMMODITY_CODE)?;
+    }
+    if commodity_code == Some("iothub_senior") && request.data_format.is_none() {
+        return Err(refusal::NULL_PARAMETER.with("DataFormat"));
+    }
+    if let Some(format) = &request.data_format {
+        one_of(format, DATA_FORMATS, refusal::INVALID_PARAMETER)?;
+    }
+    let validate_type = request.validate_type.unwrap_or(1);
+    one_of(&validate_type, VALIDATE_TYPES, refusal::INVALID_PARAMETER)?;
+    let net_type = request.net_type.as_deref().unwrap_or("WIFI");
+    let net_type = NET_TYPES.iter().find(|(name, _)| *name == net_type);
+    let (_, net_type) = net_type.ok_or_else(|| {
+        refusal::INVALID_PARAMETER.with(request.net_type.as_deref().unwrap_or_default())
+    })?;
+    if let Some(protocol) = request.protocol_type.as_deref() {
+        one_of(&protocol, PROTOCOL_TYPES, refusal::INVALID_PARAMETER)?;
+    }
+    let auth_type = request.auth_type.as_deref().unwrap_or("secret");
+    one_of(&auth_type, AUTH_TYPES, refusal::INVALID_AUTH_TYPE)?;
+    if auth_type == "id2" || request.id2 == Some(true) {
+        return Err(refusal::NO_ID2.into());
+    }
+    let category = request.category_key.as_deref().unwrap_or_default();
+    let is_category = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    if category.chars().count() > 64 || !category.chars().all(is_category) {
+        return Err(refusal::MALFORMED_CATEGORY.with(category));
+    }
+    let description = request.description.as_deref().unwrap_or_default();
+    if description.chars().count() > 100 {
+        return Err(refusal::LONG_PRODUCT_DESCRIPTION.into());
+    }
+    Ok(ProductProfile {
+        node_type: request.node_type,
+        commodity_code: commodity_code.unwrap_or_default().to_owned(),
+        auth_type: auth_type.to_owned(),
+        data_format: request.data_format,
+        category_key: category.to_owned(),
+        description: description.to_owned(),
+        protocol_type: request.protocol_type.clone().unwrap_or_default(),
+        net_type: *net_type,
+        validate_type,
+    })
+}
+
+fn one_of<T: PartialEq + std::fmt::Display>(
+    value: &T,
+    allowed: &[T],
+    code: Code,
+) -> Result<(), Refusal> {
+    if allowed.contains(value) { Ok(()) } else { Err(code.with(value)) }
+}
+
+fn created(product: Product) -> CreatedProduct {
+    let Product { no: _, account: _, key, secret, name, profile, created_at: _ } = product;
+    let ProductProfile {
+        node_type,
+        commodity_code,
+        auth_type,
+        data_format,
+        category_key: _,
+        description,
+        protocol_type,
+        net_type: _,
+        validate_type: _,
+    } = profile;
+    let data = CreatedProductData {
+        commodity_code: unless_empty(commodity_code),
+        auth_type,
+        data_format,
+        description: unless_empty(description),
+        id2: false,
+        node_type,
+        product_key: key.to_string(),
+        product_name: name,
+        product_secret: secret,
+        protocol_type: unless_empty(protocol_type),
+    };
+    CreatedProduct { data, product_key: key.to_string() }
+}
+
+async fn query(context: Context<'_>, request: QueryProduct) -> app::Result<ProductReply> {
+    let (product, devices) = context.app.product(context.account, request.product_key).await?;
+    let Product { no: _, account: _, key, secret, name, profile, created_at } = product;
+    let ProductProfile {
+        node_type,
+        commodity_code,
+        auth_type,
+        data_format,
+        category_key,
+        description,
+        protocol_type,
+        net_type,
+        validate_type,
+    } = profile;
+    let data = ProductData {
+        commodity_code: unless_empty(commodity_code),
+        auth_type,
+        category_key: unless_empty(category_key),
+        category_name: None,
+        data_format,
+        description: unless_empty(description),
+        device_count: int(devices),
+        gmt_create: created_at.0,
+        id2: false,
+        net_type,
+        node_type,
+        owner: true,
+        product_key: key.to_string(),
+        product_name: name,
+        product_secret: secret,
+        product_status: "DEVELOPMENT_STATUS".to_owned(),
+        protocol_type: unless_empty(protocol_type),
+        validate_type,
+    };
+    Ok(ProductReply { data })
 }

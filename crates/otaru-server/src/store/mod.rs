@@ -2,7 +2,7 @@
 //!
 //! A change is a closure over [`Rows`]: it reads, lets the core decide on the rows as they are, and writes. The
 //! [`writer`] drains waiting changes into one transaction and answers all of them after its commit. Reads are closures
-//! over a [`View`], a snapshot. Each engine implements both traits by hand and passes the [`contract`].
+//! over a [`View`], a snapshot. Each engine implements both traits by hand and passes the `contract`.
 
 #[cfg(test)]
 mod contract;

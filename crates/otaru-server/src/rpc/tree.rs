@@ -49,7 +49,7 @@ pub trait Reply {
     fn into_node(self) -> Node;
 }
 
-/// A struct made by [`reply!`](super::reply): fields with wire names.
+/// A struct made by `reply!`: fields with wire names.
 pub trait ReplyObject {
     const FIELDS: &'static [FieldRow];
     fn into_fields(self) -> Fields;

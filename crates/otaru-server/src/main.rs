@@ -1,2 +1,32 @@
-//! Wires everything.
-fn main() {}
+//! Parses the command line and starts the command.
+
+use clap::{Parser, Subcommand};
+use otaru_server::cli::{call, serve};
+use std::process::ExitCode;
+
+/// Self-hosted over-the-air upgrades for device fleets.
+#[derive(Debug, Parser)]
+#[command(name = "otaru", version)]
+struct Otaru {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::ServeArgs>),
+    Call(call::CallArgs),
+}
+
+#[tokio::main]
+#[allow(clippy::print_stderr, reason = "a command prints")]
+async fn main() -> ExitCode {
+    let done = match Otaru::parse().command {
+        Command::Serve(args) => serve::run(*args).await.map(|()| ExitCode::SUCCESS),
+        Command::Call(args) => call::run(args).await,
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("otaru: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -3,3 +3,4 @@
 pub mod call;
 pub mod client;
 pub mod device;
+pub mod serve;

@@ -1,0 +1,230 @@
+//! `otaru serve`: the service on one data folder.
+
+mod folder;
+#[cfg(test)]
+mod tests;
+
+use crate::app::{App, Credentials, Gatekeeper};
+use crate::clock::Clock;
+use crate::config::{Config, Settings};
+use crate::files::upload::Ticket;
+use crate::files::{Files, Urls};
+use crate::http::{self, Backend, Router, Unavailable};
+use crate::mqtt::{self, Gateway, Registry};
+use crate::random::Random;
+use crate::rpc::quota::Quotas;
+use crate::rpc::{self, Rpc};
+use crate::store::{Store, StoreHandle, sqlite::SqliteEngine};
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use folder::Folder;
+use otaru_core::package::Blob;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Threads that read the store.
+const READERS: usize = 4;
+/// Time that devices, and then the store, get when the server stops. Nothing acknowledged waits for either.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// Run the service.
+///
+/// Prints one line to stdout when it listens: `ready http=ADDR mqtt=ADDR`. The first start makes an account and its
+/// access key, from `OTARU_ACCESS_KEY_ID` and `OTARU_ACCESS_KEY_SECRET` when they are set.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Runs the command until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A sentence when the service can't start, or a part of it ended by itself.
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let config = args.settings.load()?;
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+        .with_context(|| format!("log: {} is no filter", config.log))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let key = folder::key_of_environment()?;
+    let mut server = Server::start(config, key).await?;
+    if server.key_is_new {
+        let Credentials { access_key_id, access_key_secret } = &server.credentials;
+        eprintln!("A new access key, shown only now: {access_key_id} {access_key_secret}");
+        eprintln!("It is kept in {}.", server.key_file.display());
+    }
+    println!("ready http={} mqtt={}", server.http, server.mqtt);
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = server.tasks.join_next() => Some(ended),
+    };
+    server.stop().await;
+    match ended {
+        None => Ok(()),
+        Some(Some(Err(error))) => Err(error).context("a part of the server failed"),
+        Some(_) => bail!("a part of the server ended by itself"),
+    }
+}
+
+/// A running service.
+pub struct Server {
+    /// Address of the HTTP listener.
+    pub http: SocketAddr,
+    /// Address of the device listener.
+    pub mqtt: SocketAddr,
+    /// The key of the first account.
+    pub credentials: Credentials,
+    /// The key was made at this start.
+    pub key_is_new: bool,
+    pub key_file: std::path::PathBuf,
+    /// Parts that never end by themselves.
+    tasks: JoinSet<()>,
+    listening: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    registry: Arc<Registry>,
+    store: StoreHandle,
+    /// Locked until the end.
+    _folder: Folder,
+}
+
+impl Server {
+    /// Starts the service; it listens when this returns. `key`: the access key that the first account is to have, and
+    /// has at later starts.
+    ///
+    /// # Errors
+    /// A sentence when an address is taken, another server has the folder, the folder can't be written, or `key` is
+    /// not the one of the first account.
+    pub async fn start(config: Config, key: Option<Credentials>) -> anyhow::Result<Self> {
+        let random = Random::system()?;
+        let clock = Clock::system();
+        let folder = Folder::open(&config.data)?;
+        let (http_listener, http) = bind(config.http, "http")?;
+        let (mqtt_listener, mqtt) = bind(config.mqtt, "mqtt")?;
+        let secret = folder.secret(&random)?;
+        let key = folder.access_key(key, &random)?;
+
+        let engine = SqliteEngine::open(&folder.database(), random.clone())
+            .with_context(|| format!("{} can't be opened", folder.database().display()))?;
+        let (store, store_handle) = Store::threaded(engine, READERS)?;
+        let base = config.http_base.unwrap_or_else(|| default_base(http));
+        let urls = Urls::new(base, secret).with_download_base(config.download_base);
+        let registry = Arc::new(Registry::default());
+        let app = App::new(
+            store,
+            clock.clone(),
+            random.clone(),
+            registry.clone(),
+            config.limits,
+            urls.clone(),
+        );
+        let kept = app.ensure_account(key.credentials.clone()).await?;
+        ensure!(
+            kept.secret == key.credentials.access_key_secret,
+            "the access key {} has another secret in {}",
+            kept.id,
+            folder.database().display()
+        );
+
+        let quotas = Quotas::new(config.quota).map_err(anyhow::Error::msg)?;
+        let rpc = Rpc::open(app.clone(), quotas).await?;
+        let files = Files::open(&folder.files())
+            .with_context(|| format!("{} can't be opened", folder.files().display()))?;
+        let backend = Doors { app: app.clone(), rpc };
+        let router = Router { backend, files, urls, clock: clock.clone(), random };
+        let gatekeeper = Gatekeeper(app.clone());
+        let limits = otaru_mqtt::session::Limits::default();
+        let gateway = Arc::new(Gateway::new(gatekeeper, registry.clone(), clock, limits));
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(app.clone().run_dispatcher());
+        tasks.spawn(app.run_scheduler());
+        tasks.spawn(gateway.clone().sweep());
+        tasks.spawn(mqtt::serve(gateway, mqtt_listener));
+        let listening = tokio::spawn(http::serve(Arc::new(router), http_listener, stopped));
+        folder.write_endpoint(http, mqtt)?;
+        Ok(Self {
+            http,
+            mqtt,
+            credentials: key.credentials,
+            key_is_new: key.is_new,
+            key_file: folder.key_file(),
+            tasks,
+            listening,
+            stop,
+            registry,
+            store: store_handle,
+            _folder: folder,
+        })
+    }
+
+    /// Ends what is in work, closes all connections, and waits until the store has committed what waits.
+    pub async fn stop(self) {
+        let Self { mut tasks, listening, stop, registry, store, _folder, .. } = self;
+        stop.send_replace(true);
+        if let Err(error) = listening.await {
+            tracing::error!(%error, "the HTTP listener failed: {error}");
+        }
+        // Nobody new is let in; then those who are in have to go.
+        tasks.shutdown().await;
+        if tokio::time::timeout(STOP_TIME, registry.close_all()).await.is_err() {
+            tracing::warn!("devices did not go in time");
+        }
+        let drained = tokio::task::spawn_blocking(move || store.join());
+        if tokio::time::timeout(STOP_TIME, drained).await.is_err() {
+            tracing::warn!("the store was not drained in time");
+        }
+    }
+}
+
+fn bind(address: SocketAddr, name: &str) -> anyhow::Result<(tokio::net::TcpListener, SocketAddr)> {
+    let listener =
+        mqtt::bind(address).with_context(|| format!("can't listen on {name} {address}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// What URLs begin with when nobody says it.
+fn default_base(http: SocketAddr) -> String {
+    if http.ip().is_unspecified() {
+        let base = format!("http://127.0.0.1:{}", http.port());
+        tracing::warn!(
+            "listening on {http}: URLs begin with {base} until --http-base says what others reach"
+        );
+        return base;
+    }
+    format!("http://{http}")
+}
+
+/// What the HTTP listener finds behind it.
+struct Doors {
+    app: Arc<App>,
+    rpc: Rpc,
+}
+
+impl Backend for Doors {
+    async fn call(&self, request: rpc::Incoming<'_>) -> rpc::gateway::Answer {
+        self.rpc.handle(request).await
+    }
+
+    async fn ticket(&self, key: String) -> Result<Option<Ticket>, Unavailable> {
+        let slot = self.app.upload_slot(key).await.map_err(|error| unavailable(&error))?;
+        Ok(slot.map(|slot| Ticket { bytes_max: slot.bytes_max, used: slot.used }))
+    }
+
+    async fn uploaded(&self, key: String, blob: Blob) -> Result<bool, Unavailable> {
+        self.app.uploaded(key, blob).await.map_err(|error| unavailable(&error))
+    }
+}
+
+fn unavailable(error: &crate::app::AppError) -> Unavailable {
+    tracing::warn!(%error, "an upload is not taken: {error}");
+    Unavailable
+}

@@ -235,3 +235,26 @@ async fn whatever_comes_in_an_answer_goes_out() {
         }
     }
 }
+
+#[test]
+fn a_failing_store_is_told_by_the_code_of_the_operation_and_a_full_queue_by_503() {
+    use crate::app::AppError;
+    use crate::store::StoreError;
+    let told = |action, error| {
+        let op = super::op::find(action).unwrap();
+        match super::failed(op, AppError::Unavailable(error)) {
+            super::Failure::Refused(refusal) => (200, refusal.code.to_owned()),
+            super::Failure::Gateway(error) => (error.status, error.code),
+        }
+    };
+    let broken = || StoreError::Engine("disk full".into());
+    for (action, code) in [
+        ("CreateProduct", "iot.prod.CreateProductFailed"),
+        ("CreateOTAFirmware", "iot.firmware.CreateFirmwareFailure"),
+        ("ListOTAJobByDevice", "iot.firmware.ListOTAJobFailed"),
+        ("QueryProduct", "iot.system.SystemException"),
+    ] {
+        assert_eq!(told(action, broken()), (200, code.to_owned()));
+        assert_eq!(told(action, StoreError::Busy), (503, "ServiceUnavailable".to_owned()));
+    }
+}

@@ -74,7 +74,7 @@ impl PushRate {
 
     /// Tokens regained per minute.
     pub fn refill_per_minute(self) -> u32 {
-        (self.max_per_minute + 1).saturating_sub(self.capacity())
+        self.max_per_minute.saturating_add(1).saturating_sub(self.capacity())
     }
 
     /// The bucket of a job that has pushed nothing yet.

@@ -150,6 +150,12 @@ fn per_operation(text: &str) -> Result<BTreeMap<String, u32>, String> {
 }
 
 impl Settings {
+    /// Settings of a service that nobody else uses: its own folder, free ports.
+    pub fn demo(data: PathBuf) -> Self {
+        let free = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self { data: Some(data), http: free, mqtt: free, ..Self::default() }
+    }
+
     /// Lays these settings over the file they name and over the defaults.
     ///
     /// # Errors

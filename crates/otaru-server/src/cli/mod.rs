@@ -2,5 +2,6 @@
 
 pub mod call;
 pub mod client;
+pub mod demo;
 pub mod device;
 pub mod serve;

@@ -1,0 +1,249 @@
+//! A whole campaign on this machine: a service, a package, devices that upgrade.
+
+use super::client::{Client, Endpoint};
+use super::device::{Behaviour, Identity, Step, run as run_device};
+use super::serve::Server;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::random::Random;
+use crate::rpc::client::{Credentials, Signing};
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Show simulated devices upgrading, on a service of its own.
+///
+/// Starts a service in a temporary folder on free ports, uploads a package, verifies it on one device, and upgrades
+/// the rest: one fails, one is offline at first and comes back.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How many devices, 3 to 1,000.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(3..=1_000))]
+    devices: u16,
+    /// End when the campaign has ended; status 0 only if all ended as planned.
+    #[arg(long)]
+    exit: bool,
+}
+
+const PACKAGE_BYTES: usize = 64 * 1024;
+/// Looks at the job until it is given up.
+const LOOKS_MAX: u32 = 600;
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+struct Demo {
+    client: Client,
+    mqtt: String,
+    product_key: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the service can't start, a call is refused, or the campaign does not end as planned.
+#[allow(clippy::print_stdout, reason = "a command prints")]
+pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let random = Random::system()?;
+    let folder = std::env::temp_dir().join(format!("otaru-demo-{}", random.hex(8)));
+    let server = Server::start(Settings::demo(folder.clone()).load()?, None).await?;
+    println!(
+        "service    http://{} and mqtt://{}, data in {}",
+        server.http,
+        server.mqtt,
+        folder.display()
+    );
+    let outcome = campaign(&server, random, args.devices).await;
+    if outcome.is_ok() && !args.exit {
+        println!("\nTry next, in another terminal:");
+        let data = folder.display();
+        println!("  otaru call QueryOTAJob --JobId <one of above> --data {data}");
+        println!(
+            "  otaru call ListOTAFirmware --CurrentPage 1 --PageSize 10 --data {data} --format xml"
+        );
+        println!("Ctrl-C ends the service and removes its folder.");
+        tokio::signal::ctrl_c().await?;
+    }
+    server.stop().await;
+    std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    outcome
+}
+
+#[allow(clippy::print_stdout, reason = "a command prints")]
+async fn campaign(server: &Server, random: Random, devices: u16) -> anyhow::Result<()> {
+    let credentials = Credentials {
+        access_key_id: server.credentials.access_key_id.clone(),
+        access_key_secret: server.credentials.access_key_secret.clone(),
+    };
+    let endpoint = Endpoint::parse(&server.http.to_string())?;
+    let client = Client::new(endpoint, credentials, Signing::V3, Clock::system(), random.clone());
+    let product =
+        client.call("CreateProduct", &[("NodeType", "0"), ("ProductName", "demo-lamp")]).await?;
+    let product_key = text(&product, &["ProductKey"])?;
+    println!("product    {product_key}");
+    let demo = Demo { client, mqtt: server.mqtt.to_string(), product_key };
+    let mut identities = Vec::new();
+    for n in 1..=devices {
+        identities.push(demo.register(&format!("lamp-{n:04}")).await?);
+    }
+    println!("devices    {} registered", identities.len());
+    let mut content = vec![0; PACKAGE_BYTES];
+    random.fill(&mut content);
+    let firmware = demo.package(Bytes::from(content)).await?;
+    println!("package    {firmware}, {PACKAGE_BYTES} bytes, to version 2.0.0");
+
+    let mut running = JoinSet::new();
+    start(&mut running, &identities[0], Behaviour::Upgrades);
+    let (pk, first) = (demo.product_key.as_str(), identities[0].device_name.as_str());
+    let verify = [("FirmwareId", &*firmware), ("ProductKey", pk), ("TargetDeviceName.1", first)];
+    let job = demo.client.call("CreateOTAVerifyJob", &verify).await?;
+    demo.follow("verify", &text(&job, &["Data", "JobId"])?, 1, 0).await?;
+
+    let last = identities.len() - 1;
+    for (n, identity) in identities.iter().enumerate().take(last).skip(1) {
+        start(&mut running, identity, if n == 1 { Behaviour::Fails } else { Behaviour::Upgrades });
+    }
+    let upgrade = [("FirmwareId", &*firmware), ("ProductKey", pk), ("TargetSelection", "ALL")];
+    let job =
+        text(&demo.client.call("CreateOTAStaticUpgradeJob", &upgrade).await?, &["Data", "JobId"])?;
+    println!(
+        "job        {job}: {} is offline, {} will fail",
+        identities[last].device_name, identities[1].device_name
+    );
+    let late = identities[last].clone();
+    running.spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        run_device(&late, "1.0.0", Behaviour::Upgrades, |_| ()).await.map(|()| late.device_name)
+    });
+    demo.follow("upgrade", &job, u64::from(devices) - 2, 1).await?;
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    println!("done       all ended as planned");
+    Ok(())
+}
+
+fn start(running: &mut JoinSet<anyhow::Result<String>>, identity: &Identity, behaviour: Behaviour) {
+    let identity = identity.clone();
+    running.spawn(async move {
+        let watch = |step: Step| tracing::debug!(device = identity.device_name, "{step:?}");
+        run_device(&identity, "1.0.0", behaviour, watch).await?;
+        Ok(identity.device_name)
+    });
+}
+
+fn text(reply: &Value, path: &[&str]) -> anyhow::Result<String> {
+    let value = path.iter().fold(reply, |value, name| &value[*name]);
+    Ok(value.as_str().with_context(|| format!("the reply has no {}", path.join(".")))?.to_owned())
+}
+
+impl Demo {
+    async fn register(&self, name: &str) -> anyhow::Result<Identity> {
+        let params = [("ProductKey", self.product_key.as_str()), ("DeviceName", name)];
+        let reply = self.client.call("RegisterDevice", &params).await?;
+        Ok(Identity {
+            mqtt: self.mqtt.clone(),
+            product_key: self.product_key.clone(),
+            device_name: name.to_owned(),
+            device_secret: text(&reply, &["Data", "DeviceSecret"])?,
+        })
+    }
+
+    async fn package(&self, content: Bytes) -> anyhow::Result<String> {
+        let ticket = self.client.call("GenerateOTAUploadURL", &[]).await?;
+        let field = |name: &str| text(&ticket, &["Data", name]);
+        let fields = [
+            ("key", field("Key")?),
+            ("policy", field("Policy")?),
+            ("OSSAccessKeyId", field("OSSAccessKeyId")?),
+            ("signature", field("Signature")?),
+            ("success_action_status", "200".to_owned()),
+        ];
+        upload(&field("Host")?, &fields, &content).await?;
+        let url = field("FirmwareUrl")?;
+        let params = [
+            ("FirmwareName", "demo-firmware"),
+            ("DestVersion", "2.0.0"),
+            ("ProductKey", &self.product_key),
+            ("FirmwareUrl", &url),
+            ("SignMethod", "SHA256"),
+        ];
+        let reply = self.client.call("CreateOTAFirmware", &params).await?;
+        text(&reply, &["Data", "FirmwareId"])
+    }
+
+    /// Shows a job until it ends, and checks how.
+    #[allow(clippy::print_stdout, reason = "a command prints")]
+    async fn follow(
+        &self,
+        what: &str,
+        job: &str,
+        succeeded: u64,
+        failed: u64,
+    ) -> anyhow::Result<()> {
+        let mut shown = String::new();
+        for _ in 0..LOOKS_MAX {
+            let status = self.client.call("QueryOTAJob", &[("JobId", job)]).await?;
+            let status = text(&status, &["Data", "JobStatus"])?;
+            let mut counts = Vec::new();
+            for name in ["QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED"] {
+                let params =
+                    [("JobId", job), ("TaskStatus", name), ("CurrentPage", "1"), ("PageSize", "1")];
+                let listed = self.client.call("ListOTATaskByJob", &params).await?;
+                counts.push((name, listed["Total"].as_u64().unwrap_or(0)));
+            }
+            let line: Vec<_> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+            let line = format!("{what:<10} {status}: {}", line.join(", "));
+            if line != shown {
+                println!("{line}");
+                shown = line;
+            }
+            if status == "COMPLETED" {
+                let ended = (counts[3].1, counts[4].1);
+                ensure!(
+                    ended == (succeeded, failed),
+                    "{what}: planned were {succeeded} and {failed}"
+                );
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        bail!("{what}: the job has not ended")
+    }
+}
+
+/// Uploads a file as the vendor's sample does: text fields first, the file last.
+async fn upload(host: &str, fields: &[(&str, String)], content: &Bytes) -> anyhow::Result<()> {
+    const BOUNDARY: &str = "otaru-demo-boundary";
+    let mut body = String::new();
+    for (name, value) in fields {
+        body += &format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        );
+    }
+    body += &format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"demo.bin\"\r\n\
+         Content-Type: application/octet-stream\r\n\r\n"
+    );
+    let mut body = body.into_bytes();
+    body.extend_from_slice(content);
+    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    let request = Request::post(format!("{}/", host.trim_end_matches('/')))
+        .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
+        .body(Full::new(Bytes::from(body)))?;
+    let client = HttpClient::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.context("uploading the package")?;
+    let status = response.status();
+    let answer = response.into_body().collect().await?.to_bytes();
+    ensure!(
+        status == 200,
+        "the upload was answered with {status}: {}",
+        String::from_utf8_lossy(&answer)
+    );
+    Ok(())
+}

@@ -47,13 +47,13 @@ pub struct Settings {
     #[arg(long, env = "OTARU_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
-    /// Address at which callers reach --http, such as http://ota.example.com, when it differs
+    /// Address at which callers reach --http, such as `http://ota.example.com`, when it differs
     #[arg(long, env = "OTARU_HTTP_BASE", value_name = "URL")]
     http_base: Option<String>,
     /// Address from which devices download, when it differs from that of callers
     #[arg(long, env = "OTARU_DOWNLOAD_BASE", value_name = "URL")]
     download_base: Option<String>,
-    /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as otaru_server::rpc=debug
+    /// What is logged to stderr: error, warn, info, debug, trace, or a filter such as `otaru_server::rpc=debug`
     /// [default: info]
     #[arg(long, env = "OTARU_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -206,8 +206,9 @@ impl Settings {
 
     fn check(self) -> anyhow::Result<Config> {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let http_base = self.http_base.map(|url| base("http_base", url)).transpose()?;
-        let download_base = self.download_base.map(|url| base("download_base", url)).transpose()?;
+        let http_base = self.http_base.map(|url| base("http_base", &url)).transpose()?;
+        let download_base =
+            self.download_base.map(|url| base("download_base", &url)).transpose()?;
         let quota = QuotaConfig {
             mode: self.quota.mode.unwrap_or_default(),
             per_operation: self.quota.per_operation.unwrap_or_default(),
@@ -246,7 +247,7 @@ impl Settings {
 }
 
 /// The beginning of URLs: scheme, host and perhaps port.
-fn base(name: &str, url: String) -> anyhow::Result<String> {
+fn base(name: &str, url: &str) -> anyhow::Result<String> {
     let uri: Option<hyper::Uri> = url.parse().ok();
     let is_base = uri.is_some_and(|uri| {
         let plain =

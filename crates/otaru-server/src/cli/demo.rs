@@ -220,16 +220,16 @@ impl Demo {
 /// Uploads a file as the vendor's sample does: text fields first, the file last.
 async fn upload(host: &str, fields: &[(&str, String)], content: &Bytes) -> anyhow::Result<()> {
     const BOUNDARY: &str = "otaru-demo-boundary";
-    let mut body = String::new();
-    for (name, value) in fields {
-        body += &format!(
+    let texts = fields.iter().map(|(name, value)| {
+        format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-        );
-    }
-    body += &format!(
+        )
+    });
+    let file = format!(
         "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"demo.bin\"\r\n\
          Content-Type: application/octet-stream\r\n\r\n"
     );
+    let body: String = texts.chain([file]).collect();
     let mut body = body.into_bytes();
     body.extend_from_slice(content);
     body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());

@@ -55,6 +55,7 @@ def test_a_number_that_is_none_is_refused_by_name(cloud):
 
 def test_an_operation_that_does_not_exist_is_refused(core):
     request = core.request("QueryProduct", ProductKey="a1unknown00")
+    request.set_accept_format("JSON")
     request.set_action_name("QueryProdukt")
     status, _, body = core.client.get_response(request)
     assert (status, json.loads(body)["Code"]) == (404, "InvalidAction.NotFound")
@@ -63,6 +64,7 @@ def test_an_operation_that_does_not_exist_is_refused(core):
 def test_a_request_sent_twice_is_refused_the_second_time(core, server):
     """Byte for byte the same request: its nonce was used."""
     request = core.request("QueryProduct", ProductKey="a1unknown00")
+    request.set_accept_format("JSON")
     path = request.get_url(clouds.REGION, core.key_id, core.key_secret)
     first, second = (requests.post(server.url + path) for _ in range(2))
     assert (first.status_code, first.json()["Code"]) == (200, "iot.prod.NotExistedProduct")

@@ -10,7 +10,7 @@ import queue
 import paho.mqtt.client as paho
 from linkkit import linkkit
 
-from server import HANG_SECONDS
+from server import HANG_SECONDS, wait_for
 
 Push = collections.namedtuple("Push", "kind version size url sign_method sign module extra")
 KIND_PUSH, KIND_REPLY = 1, 2  # what the SDK calls the upgrade message and the answer to a pull
@@ -50,8 +50,9 @@ class SdkDevice:
 
     def report_progress(self, step, text=""):
         payload = json.dumps({"id": "1", "params": {"step": str(step), "desc": text, "module": "default"}})
-        code, _ = self.kit.publish_topic(f"/ota/device/progress/{self.product_key}/{self.name}", payload, 1)
-        assert code == 0
+        topic = f"/ota/device/progress/{self.product_key}/{self.name}"
+        # A push can arrive before the SDK calls itself connected again; until then it refuses to publish.
+        wait_for("the SDK publishes", lambda: self.kit.publish_topic(topic, payload, 1)[0] == 0)
 
     def ask(self):
         self.kit.query_ota_firmware()

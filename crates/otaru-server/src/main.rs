@@ -1,7 +1,7 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{call, demo, serve};
+use otaru_server::cli::{call, demo, device, serve};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -16,6 +16,7 @@ struct Otaru {
 enum Command {
     Serve(Box<serve::ServeArgs>),
     Call(call::CallArgs),
+    Device(device::DeviceArgs),
     Demo(demo::DemoArgs),
 }
 
@@ -25,6 +26,7 @@ async fn main() -> ExitCode {
     let done = match Otaru::parse().command {
         Command::Serve(args) => serve::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Call(args) => call::run(args).await,
+        Command::Device(args) => device::command(args).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use bytes::{Bytes, BytesMut};
+use clap::Args;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper_util::client::legacy::Client as HttpClient;
@@ -16,6 +17,64 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// Run one simulated device that upgrades.
+///
+/// It connects, reports its version, waits for an upgrade, downloads and checks the package, reports progress,
+/// restarts and reports the new version; then it waits for the next. Register the device first, for example with
+/// `otaru call RegisterDevice`, which answers the secret.
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// Address of the device listener.
+    #[arg(long, env = "OTARU_MQTT", default_value = "127.0.0.1:1883", value_name = "ADDR")]
+    mqtt: String,
+    #[arg(long, env = "OTARU_PRODUCT_KEY", value_name = "KEY")]
+    product_key: String,
+    #[arg(long, env = "OTARU_DEVICE_NAME", value_name = "NAME")]
+    device_name: String,
+    #[arg(long, env = "OTARU_DEVICE_SECRET", value_name = "SECRET", hide_env_values = true)]
+    device_secret: String,
+    /// Version to start from.
+    #[arg(long, default_value = "1.0.0")]
+    version: String,
+    /// Report that the download failed, instead of upgrading.
+    #[arg(long)]
+    fail: bool,
+    /// End after one upgrade.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the server refuses the device, ends the connection, or sends what is no upgrade.
+#[allow(clippy::print_stdout, reason = "a command prints")]
+pub async fn command(args: DeviceArgs) -> anyhow::Result<()> {
+    let DeviceArgs { mqtt, product_key, device_name, device_secret, mut version, fail, once } =
+        args;
+    let identity = Identity { mqtt, product_key, device_name, device_secret };
+    let behaviour = if fail { Behaviour::Fails } else { Behaviour::Upgrades };
+    loop {
+        let mut reached = None;
+        let from = version.clone();
+        run(&identity, &version, behaviour, |step| match step {
+            Step::Connected => println!("connected, at version {from}; waiting for an upgrade"),
+            Step::Told { version } => println!("told to upgrade to {version}"),
+            Step::Downloaded { bytes } => println!("downloaded and checked {bytes} bytes"),
+            Step::Failed => println!("reported that the download failed"),
+            Step::Upgraded { version } => {
+                println!("restarted and reported version {version}");
+                reached = Some(version);
+            }
+        })
+        .await?;
+        version = reached.unwrap_or(version);
+        if once {
+            return Ok(());
+        }
+    }
+}
 
 /// Who a device is and where its server listens.
 #[derive(Debug, Clone)]

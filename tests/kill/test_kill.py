@@ -27,7 +27,7 @@ def test_nothing_acknowledged_is_lost_in_a_kill(own_server):
     world = World(own_server)
     for number in range(rounds):
         world.begin(number)
-        moment = chance.uniform(0.2, 3.0)
+        moment = chance.uniform(0.1, 2.0)
         time.sleep(moment)  # the only way to let real work go on for a while
         own_server.kill()
         world.end()

@@ -15,6 +15,7 @@ use otaru_core::package::Package;
 use otaru_core::policy::Tag;
 use otaru_core::task::TaskStatus;
 use otaru_core::time::Timestamp;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -203,9 +204,14 @@ impl App {
         let told = self.store.change(move |rows| {
             let mut effects = Effects::default();
             let mut letters = Vec::with_capacity(dues.len());
+            // The last push of a job knows what all of them have left.
+            let left: BTreeMap<_, _> = dues
+                .iter()
+                .filter_map(|due| due.bucket.map(|bucket| (due.ready.job, bucket)))
+                .collect();
+            left.into_iter().try_for_each(|(job, bucket)| push::keep_rate(rows, job, bucket))?;
             for &due in &dues {
-                let Some(push) = push::tell(rows, due.ready.task, due.bucket, now, &mut effects)?
-                else {
+                let Some(push) = push::tell(rows, due.ready.task, now, &mut effects)? else {
                     continue;
                 };
                 let Judged { job, package, .. } = &push.judged;

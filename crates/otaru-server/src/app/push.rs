@@ -4,12 +4,12 @@ use super::dynamic;
 use super::effect::Effects;
 use super::task::{Judged, Outcome};
 use crate::store::{Result, Rows};
-use otaru_core::id::TaskNo;
+use otaru_core::id::{JobNo, TaskNo};
 use otaru_core::job::{Job, StoredBucket};
 use otaru_core::task::{Event, Task, TaskStatus};
 use otaru_core::time::Timestamp;
 
-/// A task whose device is to be told, and whether the job's rate paid for it.
+/// A task whose device is to be told, and whether this is the first time, which the job's rate paid for.
 pub(super) struct Push {
     pub judged: Judged,
     pub task: Task,
@@ -23,12 +23,10 @@ pub(super) fn told(judged: Judged, outcome: Outcome) -> Option<(Judged, Task)> {
     }
 }
 
-/// Marks a task as told just before its message leaves. `bucket` is what the job's rate has left after it; it is
-/// written with the task, so that a restart never refills it.
+/// Marks a task as told just before its message leaves.
 pub(super) fn tell(
     rows: &mut dyn Rows,
     task: TaskNo,
-    bucket: Option<StoredBucket>,
     now: Timestamp,
     effects: &mut Effects,
 ) -> Result<Option<Push>> {
@@ -41,12 +39,13 @@ pub(super) fn tell(
     let version = rows.version(judged.task.device, &judged.package.module)?;
     let outcome = judged.meet(rows, Event::Push { version: version.as_ref() }, now, effects)?;
     dynamic::look_at_freed(rows, now, effects)?;
-    let Some((judged, task)) = told(judged, outcome) else { return Ok(None) };
-    if was_queued && let Some(bucket) = bucket {
-        let current = rows.job(judged.job.no)?.expect("it was read before");
-        rows.update_job(&Job { bucket: Some(bucket), ..(*current).clone() })?;
-    }
-    Ok(Some(Push { judged, task, was_queued }))
+    Ok(told(judged, outcome).map(|(judged, task)| Push { judged, task, was_queued }))
+}
+
+/// Writes what the rate of a job has left, with the pushes that it paid for, so that a restart never refills it.
+pub(super) fn keep_rate(rows: &mut dyn Rows, job: JobNo, bucket: StoredBucket) -> Result<()> {
+    let Some(current) = rows.job(job)? else { return Ok(()) };
+    rows.update_job(&Job { bucket: Some(bucket), ..(*current).clone() })
 }
 
 /// Returns a task to the queue whose first push could not be written.

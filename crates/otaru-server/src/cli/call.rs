@@ -39,6 +39,7 @@ struct Options {
     /// Access key that signs the call
     #[arg(long, env = "OTARU_ACCESS_KEY_ID", value_name = "ID")]
     access_key_id: Option<String>,
+    /// Secret of the access key
     #[arg(long, env = "OTARU_ACCESS_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
     access_key_secret: Option<String>,
     /// Data folder of a server on this machine, for what is not given otherwise

@@ -157,8 +157,8 @@ impl Urls {
         Ok(())
     }
 
-    /// A URL of contents, good until `expires` (to the second): below its base `/d/EXPIRES-PROOF/DIGEST.SUFFIX`,
-    /// without query, 120 bytes or so. Old device SDKs stop at `:` and at 256 bytes, and JSON must escape nothing.
+    /// A URL of contents, good until `expires` (to the second): below its base `/d/DIGEST.SUFFIX?EXPIRES-PROOF`,
+    /// 120 bytes or so. Old device SDKs stop at `:` and at 256 bytes, and JSON must escape nothing.
     pub fn download(&self, sha256: &str, key_suffix: &str, expires: Timestamp) -> String {
         let suffix: String = key_suffix
             .chars()
@@ -168,7 +168,7 @@ impl Urls {
         let expires = format!("{:x}", expires.0.max(0) / SECOND_MS);
         let file = format!("{sha256}.{suffix}");
         let proof = self.proof(&expires, &file);
-        format!("{}{DOWNLOAD_ROOT}{expires}-{proof}/{file}", self.download_base)
+        format!("{}{DOWNLOAD_ROOT}{file}?{expires}-{proof}", self.download_base)
     }
 
     fn proof(&self, expires: &str, file: &str) -> String {
@@ -183,14 +183,14 @@ impl Urls {
         path.starts_with(DOWNLOAD_ROOT)
     }
 
-    /// The digest of the contents that a URL allows to read. A query is not looked at.
+    /// The digest of the contents that a URL allows to read.
     ///
     /// # Errors
     /// Anything that was not issued is altered; what was issued and is over has expired.
     pub fn check_download(&self, path_and_query: &str, now: Timestamp) -> Result<String, Denied> {
-        let path = path_and_query.split('?').next().unwrap_or(path_and_query);
-        let parts = path.strip_prefix(DOWNLOAD_ROOT).and_then(|rest| rest.split_once('/'));
-        let (ticket, file) = parts.ok_or(Denied::Altered)?;
+        let parts =
+            path_and_query.strip_prefix(DOWNLOAD_ROOT).and_then(|rest| rest.split_once('?'));
+        let (file, ticket) = parts.ok_or(Denied::Altered)?;
         let (expires, proof) = ticket.split_once('-').ok_or(Denied::Altered)?;
         if !same(proof, &self.proof(expires, file)) {
             return Err(Denied::Altered);
@@ -298,22 +298,30 @@ mod tests {
         let url = urls().download(DIGEST, "tar.gz", NOW.plus_ms(5_000));
         assert!(url.len() <= 256, "{url}");
         let path = url.strip_prefix("http://127.0.0.1:8080").unwrap().to_owned();
-        assert!(path.chars().all(|c| c.is_ascii_alphanumeric() || "/-.".contains(c)), "{path}");
-        let last = path.len() - "/.tar.gz".len() - DIGEST.len() - 1;
-        let mut wrong = path.clone();
-        wrong.replace_range(last..=last, if &path[last..=last] == "0" { "1" } else { "0" });
+        assert!(path.chars().all(|c| c.is_ascii_alphanumeric() || "/-.?".contains(c)), "{path}");
         for (path, late_ms, want) in [
             (path.clone(), 0, Ok(DIGEST.to_owned())),
-            (format!("{path}?x=1"), 5_999, Ok(DIGEST.to_owned())),
+            (path.clone(), 5_999, Ok(DIGEST.to_owned())),
             (path.clone(), 6_000, Err(Denied::Expired)),
-            (wrong, 0, Err(Denied::Altered)),
             (path.replace("/ba7", "/ba8"), 9_000, Err(Denied::Altered)),
             (format!("{path}x"), 0, Err(Denied::Altered)),
+            (path.split('?').next().unwrap().to_owned(), 0, Err(Denied::Altered)),
             ("/d/".into(), 0, Err(Denied::Altered)),
-            ("/d/ff-/x".into(), 0, Err(Denied::Altered)),
+            ("/d/x?ff-".into(), 0, Err(Denied::Altered)),
             ("/d/../../etc/passwd".into(), 0, Err(Denied::Altered)),
         ] {
             assert_eq!(urls().check_download(&path, NOW.plus_ms(late_ms)), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_download_url_with_one_character_changed_is_refused() {
+        let url = urls().download(DIGEST, "bin", NOW.plus_ms(5_000));
+        let path = url.strip_prefix("http://127.0.0.1:8080").unwrap();
+        for at in 0..path.len() {
+            let new = if &path[at..=at] == "1" { "2" } else { "1" };
+            let other = format!("{}{new}{}", &path[..at], &path[at + 1..]);
+            assert_eq!(urls().check_download(&other, NOW), Err(Denied::Altered), "{other}");
         }
     }
 

@@ -15,6 +15,7 @@ use hyper::Request;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -58,24 +59,41 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
         server.mqtt,
         folder.display()
     );
-    let outcome = campaign(&server, random, args.devices).await;
-    if outcome.is_ok() && !args.exit {
-        println!("\nTry next, in another terminal:");
-        let data = folder.display();
-        println!("  otaru call QueryOTAJob --JobId <one of above> --data {data}");
-        println!(
-            "  otaru call ListOTAFirmware --CurrentPage 1 --PageSize 10 --data {data} --format xml"
-        );
-        println!("Ctrl-C ends the service and removes its folder.");
-        tokio::signal::ctrl_c().await?;
-    }
+    // Ctrl-C at any moment still ends the service and removes its folder.
+    let outcome = tokio::select! {
+        outcome = show(&server, random, &args, &folder) => outcome,
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for Ctrl-C"),
+    };
     server.stop().await;
     std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     outcome
 }
 
 #[allow(clippy::print_stdout, reason = "a command prints")]
-async fn campaign(server: &Server, random: Random, devices: u16) -> anyhow::Result<()> {
+async fn show(
+    server: &Server,
+    random: Random,
+    args: &DemoArgs,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let job = campaign(server, random, args.devices).await?;
+    if args.exit {
+        return Ok(());
+    }
+    let (data, paged) = (folder.display(), "--CurrentPage 1 --PageSize 10");
+    println!("\nTry next, in another terminal:");
+    println!("  otaru call QueryOTAJob --JobId {job} --data {data}");
+    println!(
+        "  otaru call ListOTATaskByJob --JobId {job} --TaskStatus FAILED {paged} --data {data}"
+    );
+    println!("  otaru call ListOTAFirmware {paged} --data {data} --format xml");
+    println!("Ctrl-C ends the service and removes its folder.");
+    std::future::pending().await
+}
+
+/// Runs the campaign and returns its job.
+#[allow(clippy::print_stdout, reason = "a command prints")]
+async fn campaign(server: &Server, random: Random, devices: u16) -> anyhow::Result<String> {
     let credentials = Credentials {
         access_key_id: server.credentials.access_key_id.clone(),
         access_key_secret: server.credentials.access_key_secret.clone(),
@@ -125,7 +143,7 @@ async fn campaign(server: &Server, random: Random, devices: u16) -> anyhow::Resu
         ended??;
     }
     println!("done       all ended as planned");
-    Ok(())
+    Ok(job)
 }
 
 fn start(running: &mut JoinSet<anyhow::Result<String>>, identity: &Identity, behaviour: Behaviour) {

@@ -116,13 +116,14 @@ def test_a_head_request_tells_the_length_and_sends_nothing(url):
 
 
 def altered(url):
-    """The address with each letter and digit of its path changed in turn, but for the suffix, which only informs."""
+    """The address with each letter and digit behind the host changed in turn, but for the suffix, which only informs."""
     parts = urllib.parse.urlsplit(url)
-    signed = parts.path.rsplit(".", 1)[0]
-    for at, old in enumerate(signed):
-        if old.isalnum():
-            new = "1" if old != "1" else "2"
-            yield urllib.parse.urlunsplit(parts._replace(path=parts.path[:at] + new + parts.path[at + 1 :]))
+    start = len(f"{parts.scheme}://{parts.netloc}")
+    suffix = range(start + parts.path.rindex("."), start + len(parts.path))
+    for at, old in enumerate(url):
+        if at >= start and at not in suffix and old.isalnum():
+            yield url[:at] + ("1" if old != "1" else "2") + url[at + 1 :]
+    yield urllib.parse.urlunsplit(parts._replace(query=""))
 
 
 def test_no_altered_address_yields_the_file(url):

@@ -1,6 +1,9 @@
 //! Sockets around the router.
 
-use super::{Backend, Router};
+use super::long::{Kept, LongTargets};
+use super::{Backend, LongTarget, Router};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,7 +16,7 @@ use tokio::task::JoinSet;
 
 /// Bytes of a request head that hyper reads. A little more than the gateway accepts, so that the gateway's own answer
 /// is given to most of those that are too long.
-const HEAD_BYTES_MAX: usize = crate::rpc::gateway::HEAD_BYTES_MAX + 64 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = crate::rpc::gateway::HEAD_BYTES_MAX + 64 * 1024;
 /// Time for a whole head, and for the next one on a connection that stays open.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// Connections at once; more wait to be accepted.
@@ -71,8 +74,14 @@ async fn connection<B: Backend>(
 ) {
     // Heads and bodies leave in one piece anyway. The connection works without it too.
     let _ = socket.set_nodelay(true);
-    let service = service_fn(move |request| {
+    let kept = Kept::default();
+    let socket = LongTargets::new(socket, kept.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let router = Arc::clone(&router);
+        let target = request.uri().path_and_query();
+        if let Some(long) = target.and_then(|target| kept.take(target.as_str())) {
+            request.extensions_mut().insert(LongTarget(long));
+        }
         async move { Ok::<_, Infallible>(router.route(request).await) }
     });
     let serving = http1::Builder::new()

@@ -3,6 +3,7 @@
 //! `POST /` with a form of several parts is an upload, everything else on `/` a signed call, `/d/…` a download.
 
 mod listen;
+mod long;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,10 @@ pub type Answer = Response<Body>;
 
 /// A sender that is silent for so long in the middle of a body is given up.
 const SILENCE: Duration = Duration::from_mins(1);
+
+/// The target of a request as it came, where the request has a stand-in for it.
+#[derive(Debug, Clone)]
+struct LongTarget(String);
 
 /// The rest of the server couldn't do it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -118,7 +123,10 @@ impl<B: Backend> Router<B> {
             .iter()
             .map(|(name, value)| (name.as_str().to_owned(), text(value)))
             .collect();
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let target = match head.extensions.get::<LongTarget>() {
+            Some(LongTarget(target)) => target,
+            None => head.uri.path_and_query().map_or("/", |target| target.as_str()),
+        };
         let incoming =
             rpc::Incoming { method: head.method.as_str(), target, headers: &headers, body: &body };
         let answer = self.backend.call(incoming).await;

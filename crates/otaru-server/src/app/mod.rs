@@ -14,6 +14,7 @@ mod due;
 mod dynamic;
 mod effect;
 mod error;
+mod housekeep;
 mod job;
 mod lookup;
 mod package;

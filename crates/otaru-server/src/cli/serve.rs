@@ -7,7 +7,7 @@ mod tests;
 use crate::app::{App, Credentials, Gatekeeper};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
-use crate::files::upload::Ticket;
+use crate::files::{self, upload::Ticket};
 use crate::files::{Files, Urls};
 use crate::http::{self, Backend, Router, Unavailable};
 use crate::mqtt::{self, Gateway, Registry};
@@ -138,6 +138,7 @@ impl Server {
         let files = Files::open(&folder.files())
             .with_context(|| format!("{} can't be opened", folder.files().display()))?;
         let backend = Doors { app: app.clone(), rpc };
+        let housekeeping = files::sweep::run(app.clone(), files.clone(), clock.clone());
         let router = Router { backend, files, urls, clock: clock.clone(), random };
         let gatekeeper = Gatekeeper(app.clone());
         let limits = otaru_mqtt::session::Limits::default();
@@ -146,6 +147,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(app.clone().run_dispatcher());
         tasks.spawn(app.run_scheduler());
+        tasks.spawn(housekeeping);
         tasks.spawn(gateway.clone().sweep());
         tasks.spawn(mqtt::serve(gateway, mqtt_listener));
         let listening = tokio::spawn(http::serve(Arc::new(router), http_listener, stopped));

@@ -6,6 +6,7 @@
 mod door;
 pub mod download;
 mod store;
+pub mod sweep;
 pub mod upload;
 mod urls;
 

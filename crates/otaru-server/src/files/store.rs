@@ -5,6 +5,7 @@
 
 use md5::Md5;
 use otaru_core::package::Blob;
+use otaru_core::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 /// Names of files that are not whole yet begin so.
 const TEMPORARY: &str = "tmp-";
@@ -77,6 +79,25 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Digests of contents that were stored before `before`, by the file system's clock.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn older_than(&self, before: Timestamp) -> io::Result<Vec<String>> {
+        let mut old = Vec::new();
+        for entry in fs::read_dir(&*self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let stored =
+                entry.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let stored_ms = i64::try_from(stored.as_millis()).unwrap_or(i64::MAX);
+            if self.path(&name).is_some() && stored_ms < before.0 {
+                old.push(name);
+            }
+        }
+        Ok(old)
     }
 
     /// Where contents lie; `None` when `sha256` is no digest, so that no path can be named.

@@ -1,0 +1,35 @@
+//! Forgetting what nobody can use any more, so that a server that runs for years does not grow by it.
+
+use super::{App, Result};
+use otaru_core::time::HOUR_MS;
+
+/// Nonces and tickets that one change forgets at most.
+const BATCH: u32 = 10_000;
+/// A ticket is good for a minute and its file for an hour; later nothing can name it.
+const TICKET_MS: i64 = 2 * HOUR_MS;
+
+impl App {
+    /// Forgets nonces that have expired and tickets that can no longer be used, a batch of each.
+    pub async fn forget_expired(&self) -> Result<()> {
+        self.change(|rows, now, _| {
+            // The tickets' files are found by looking at the files: those of deleted packages are meant too.
+            rows.purge(now, now.plus_ms(-TICKET_MS), BATCH)?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Which of these contents no package or ticket needs.
+    pub async fn unused_blobs(&self, sha256: Vec<String>) -> Result<Vec<String>> {
+        self.view(move |view| {
+            let mut unused = Vec::new();
+            for digest in &sha256 {
+                if !view.blob_is_used(digest)? {
+                    unused.push(digest.clone());
+                }
+            }
+            Ok(unused)
+        })
+        .await
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests against a whole server that listens on real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod acts;
+mod doors;
+mod knocks;
+mod scene;
+mod wire;

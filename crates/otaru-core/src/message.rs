@@ -210,7 +210,7 @@ pub struct Progress {
 pub enum ReportError {
     #[error("the payload is no JSON object")]
     Payload,
-    #[error("the version is absent, empty or longer than 64 bytes")]
+    #[error("the version is absent, empty, longer than 64 bytes or unprintable")]
     Version,
     #[error("the module is no name of a module")]
     Module,

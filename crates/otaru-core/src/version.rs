@@ -37,6 +37,12 @@ pub fn is_reserved(text: &str) -> bool {
     RESERVED.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
+/// Whether no text that devices send may hold `c`: control characters, and those that XML can't carry even escaped
+/// (XML 1.0, section 2.2), since callers read the text back in XML.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
 /// Name of the module that every product has and that stands for the whole device.
 pub const DEFAULT_MODULE: &str = "default";
 
@@ -60,10 +66,11 @@ impl Version {
         Ok(Self(text.into()))
     }
 
-    /// The version a device reports, which may hold any characters; `None` when it is empty or longer than 64 bytes
-    /// and so is no version (device protocol reference, inform).
+    /// The version a device reports, which may hold any printable characters; `None` when it is empty or longer than
+    /// 64 bytes and so is no version (device protocol reference, inform).
     pub fn reported(text: &str) -> Option<Self> {
-        (1..=64).contains(&text.len()).then(|| Self(text.into()))
+        ((1..=64).contains(&text.len()) && !text.contains(is_unprintable))
+            .then(|| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -151,6 +158,7 @@ mod tests {
     fn a_reported_version_may_hold_anything_but_has_a_length() {
         assert!(Version::reported("app 1.0 (beta)").is_some());
         assert!(Version::reported("").is_none());
+        assert!(Version::reported("1\u{1}2").is_none() && Version::reported("1\u{ffff}").is_none());
         assert!(Version::reported(&"x".repeat(65)).is_none());
     }
 

@@ -5,7 +5,7 @@
 
 use crate::package::SignMethod;
 use crate::policy::Tag;
-use crate::version::{ModuleName, Version, is_reserved};
+use crate::version::{ModuleName, Version, is_reserved, is_unprintable};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -245,7 +245,8 @@ impl Progress {
             None | Some("") => None,
             named => Some(ModuleName::reported(named).ok_or(ReportError::Module)?),
         };
-        let description = request.param("desc").unwrap_or_default().to_owned();
+        let description = request.param("desc").unwrap_or_default();
+        let description = description.chars().filter(|&c| !is_unprintable(c)).collect();
         Ok(Self {
             module,
             step: i32::try_from(step.max(-1_000)).expect("within -1000 to 100"),
@@ -401,7 +402,8 @@ mod tests {
             );
         }
         let named =
-            Progress::parse(br#"{"params":{"step":1,"module":"default","desc":"d"}}"#).unwrap();
+            Progress::parse(br#"{"params":{"step":1,"module":"default","desc":"d\u0001\n"}}"#)
+                .unwrap();
         assert_eq!((named.module.unwrap().is_default(), &*named.description), (true, "d"));
     }
 }

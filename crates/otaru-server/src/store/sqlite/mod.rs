@@ -18,6 +18,7 @@ mod upload;
 
 use super::{Engine, Reader, Result, Rows, StoreError, View};
 use crate::random::Random;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -79,6 +80,7 @@ impl SqliteEngine {
             None => Connection::open_with_flags(path, flags)?,
             Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
         };
+        keep_plans(&conn)?;
         if vfs.is_some() {
             conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
         }
@@ -153,6 +155,7 @@ impl Engine for SqliteEngine {
         let Some(path) = &self.readable else { return Ok(None) };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
+        keep_plans(&conn)?;
         conn.execute_batch(
             "PRAGMA busy_timeout = 10000;
              PRAGMA query_only = ON;
@@ -181,6 +184,13 @@ impl Reader for SqliteReader {
         let _open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         look(&self.conn, &self.random, work)
     }
+}
+
+/// Lets a prepared statement keep its plan. Otherwise SQLite parses and plans it again whenever a parameter changes
+/// that the planner looked at, such as a LIMIT or one beside a partial index: that cost a fifth of all time.
+fn keep_plans(conn: &Connection) -> Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn look(

@@ -212,9 +212,10 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Whether a task that is in `status` since `modified_at` counts as canceled already.
-    pub fn covers(self, status: TaskStatus, modified_at: Timestamp) -> bool {
-        self.cancels.contains(status) && modified_at <= self.at
+    /// Whether a task that is in `status` since `modified_at` counts as canceled at `now`.
+    pub fn covers(self, status: TaskStatus, modified_at: Timestamp, now: Timestamp) -> bool {
+        // A task of the future was there before the wall clock was set back, and so before the cancel.
+        self.cancels.contains(status) && (modified_at <= self.at || now < modified_at)
     }
 }
 
@@ -412,8 +413,21 @@ mod tests {
             at: Timestamp(100),
             after: 0,
         };
-        assert!(sweep.covers(TaskStatus::Queued, Timestamp(100)));
-        assert!(!sweep.covers(TaskStatus::Queued, Timestamp(101)));
-        assert!(!sweep.covers(TaskStatus::Notified, Timestamp(1)));
+        let now = Timestamp(200);
+        assert!(sweep.covers(TaskStatus::Queued, Timestamp(100), now));
+        assert!(!sweep.covers(TaskStatus::Queued, Timestamp(101), now));
+        assert!(!sweep.covers(TaskStatus::Queued, Timestamp(200), now));
+        assert!(!sweep.covers(TaskStatus::Notified, Timestamp(1), now));
+    }
+
+    #[test]
+    fn a_sweep_takes_what_was_there_before_the_clock_was_set_back() {
+        let sweep = Sweep {
+            cancels: StatusSet::of(&[TaskStatus::Queued]),
+            cause: CancelCause::User,
+            at: Timestamp(100),
+            after: 0,
+        };
+        assert!(sweep.covers(TaskStatus::Queued, Timestamp(900), Timestamp(100)));
     }
 }

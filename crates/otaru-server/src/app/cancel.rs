@@ -107,7 +107,7 @@ pub(super) fn slice(
     let is_last = tasks.len() < SLICE as usize;
     let after = tasks.last().map_or(sweep.after, |task| task.no.0);
     for task in tasks {
-        if sweep.covers(task.status, task.modified_at) {
+        if sweep.covers(task.status, task.modified_at, now) {
             Judged::load(rows, task)?.meet(rows, Event::Canceled(sweep.cause), now, effects)?;
         }
     }

@@ -42,8 +42,10 @@ impl Judged {
         effects: &mut Effects,
     ) -> Result<Outcome> {
         // A cancel that was answered holds even for tasks whose row it has not reached yet.
-        let swept =
-            self.job.sweep.filter(|sweep| sweep.covers(self.task.status, self.task.modified_at));
+        let swept = self
+            .job
+            .sweep
+            .filter(|sweep| sweep.covers(self.task.status, self.task.modified_at, now));
         let event = swept.map_or(event, |sweep| Event::Canceled(sweep.cause));
         let plan = Plan {
             policy: &self.job.policy,

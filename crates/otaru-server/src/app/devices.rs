@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Milliseconds to the next try after the store failed.
+const PAUSE_MS: u64 = 1_000;
+
 /// Lets devices in: the use cases as the device door sees them.
 #[derive(Clone)]
 pub struct Gatekeeper(pub Arc<App>);
@@ -53,7 +56,7 @@ impl Devices for Gatekeeper {
 
     fn came_online(&self, peer: Peer, address: IpAddr) {
         let now = self.0.clock.now();
-        self.0.dispatcher.came_online(peer, now.mono_ms);
+        self.0.follower.dispatcher.came_online(peer, now.mono_ms);
         // Lazily: a crash may lose the last moments of presence, never a report.
         let noted = self.0.store.change_lazily(move |rows| {
             rows.note_online(peer.device, now.wall, &address.to_string())
@@ -64,52 +67,57 @@ impl Devices for Gatekeeper {
     }
 
     fn went_offline(&self, peer: Peer) {
-        self.0.dispatcher.went_offline(peer);
+        self.0.follower.dispatcher.went_offline(peer);
     }
 
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {
         let app = self.0.clone();
         Box::pin(async move {
             let now = app.clock.now().wall;
-            let (urls, said) = (app.urls.clone(), report.clone());
-            let queued = app.store.queue(move |rows| {
-                let mut effects = Effects::default();
-                let answer = match &said {
-                    Report::Inform(inform) => {
-                        if let Some(device) = rows.device(peer.device)? {
-                            report::inform(rows, &device, inform, now, &mut effects)?;
+            let urls = app.urls.clone();
+            let is_inform = matches!(report, Report::Inform(_));
+            let follower = app.follower.clone();
+            let queued = app.store.queue_then(
+                move |rows| {
+                    let mut effects = Effects::default();
+                    let answer = match &report {
+                        Report::Inform(inform) => {
+                            if let Some(device) = rows.device(peer.device)? {
+                                report::inform(rows, &device, inform, now, &mut effects)?;
+                            }
+                            None
                         }
-                        None
+                        Report::Progress(progress) => {
+                            report::progress(rows, peer.device, progress, now, &mut effects)?;
+                            None
+                        }
+                        Report::Pull(module) => report::pull(
+                            rows,
+                            peer.device,
+                            module,
+                            now,
+                            &mut effects,
+                        )?
+                        .map(|(judged, task)| {
+                            (task.no, upgrade(&judged.package, &judged.job.policy.tags, &urls, now))
+                        }),
+                    };
+                    Ok((answer, effects))
+                },
+                move |(answer, effects)| {
+                    if is_inform {
+                        follower.dispatcher.reported(peer);
                     }
-                    Report::Progress(progress) => {
-                        report::progress(rows, peer.device, progress, now, &mut effects)?;
-                        None
-                    }
-                    Report::Pull(module) => {
-                        report::pull(rows, peer.device, module, now, &mut effects)?.map(
-                            |(judged, task)| {
-                                (
-                                    task.no,
-                                    upgrade(&judged.package, &judged.job.policy.tags, &urls, now),
-                                )
-                            },
-                        )
-                    }
-                };
-                Ok((answer, effects))
-            });
+                    follower.follow(effects);
+                    answer.map(|(task, upgrade)| {
+                        follower.dispatcher.told(peer, task);
+                        Box::new(upgrade)
+                    })
+                },
+            );
             let committed = queued.await.map_err(|error| unavailable(&error))?;
-            let answer: Later<Option<Box<Upgrade>>> = Box::pin(async move {
-                let (answer, effects) = committed.await.map_err(|error| unavailable(&error))?;
-                if matches!(report, Report::Inform(_)) {
-                    app.dispatcher.reported(peer);
-                }
-                app.follow(effects);
-                Ok(answer.map(|(task, upgrade)| {
-                    app.dispatcher.told(peer, task);
-                    Box::new(upgrade)
-                }))
-            });
+            let answer: Later<Option<Box<Upgrade>>> =
+                Box::pin(async move { committed.await.map_err(|error| unavailable(&error)) });
             Ok(answer)
         })
     }
@@ -148,7 +156,7 @@ impl App {
     pub async fn run_dispatcher(self: Arc<Self>) {
         loop {
             let now = self.clock.now();
-            let Turn { looks, unknown, pushes, next_ms } = self.dispatcher.turn(now);
+            let Turn { looks, unknown, pushes, next_ms } = self.follower.dispatcher.turn(now);
             let idle = looks.is_empty() && unknown.is_empty() && pushes.is_empty();
             for peer in looks {
                 self.look(peer).await;
@@ -159,8 +167,8 @@ impl App {
                     .view(move |view| view.job(job).map(|job| job.map(|job| (*job).clone())))
                     .await
                 {
-                    Ok(Some(job)) => self.dispatcher.rate_known(&job, self.clock.now()),
-                    Ok(None) | Err(_) => self.clock.sleep_until(now.mono_ms + 100).await,
+                    Ok(Some(job)) => self.follower.dispatcher.rate_known(&job, self.clock.now()),
+                    Ok(None) | Err(_) => self.pause().await,
                 }
             }
             if !pushes.is_empty() {
@@ -169,7 +177,7 @@ impl App {
             if idle {
                 tokio::select! {
                     biased;
-                    () = self.dispatcher.rung() => {}
+                    () = self.follower.dispatcher.rung() => {}
                     () = self.clock.sleep_until(next_ms.unwrap_or(now.mono_ms + 60_000)) => {}
                 }
             }
@@ -191,16 +199,25 @@ impl App {
             Ok(ready)
         });
         match found.await {
-            Ok(ready) => self.dispatcher.found(peer, &ready),
-            // Its next connect looks again.
-            Err(error) => tracing::warn!(%error, "the tasks of a device are not found: {error}"),
+            Ok(ready) => self.follower.dispatcher.found(peer, &ready),
+            Err(error) => {
+                tracing::warn!(%error, "the tasks of a device are not found yet: {error}");
+                self.pause().await;
+                self.follower.dispatcher.look_again(peer);
+            }
         }
+    }
+
+    /// Lets a store that failed come to itself.
+    async fn pause(&self) {
+        self.clock.sleep_until(self.clock.now().mono_ms + PAUSE_MS).await;
     }
 
     /// Marks tasks as told, and tells their devices after the commit.
     async fn push(&self, dues: Vec<Due>) {
         let now = self.clock.now().wall;
         let urls = self.urls.clone();
+        let given_back = dues.clone();
         let told = self.store.change(move |rows| {
             let mut effects = Effects::default();
             let mut letters = Vec::with_capacity(dues.len());
@@ -230,11 +247,13 @@ impl App {
         let (letters, effects) = match told.await {
             Ok(told) => told,
             Err(error) => {
-                tracing::warn!(%error, "pushes are not sent: {error}");
+                tracing::warn!(%error, "pushes are not sent yet: {error}");
+                self.pause().await;
+                self.follower.dispatcher.given_back(&given_back);
                 return;
             }
         };
-        self.follow(effects);
+        self.follower.follow(effects);
         let mut lost = Vec::new();
         for Letter { due, topic, text, was_queued } in letters {
             let message = Message {

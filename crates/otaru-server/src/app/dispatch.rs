@@ -139,6 +139,26 @@ impl Dispatcher {
         self.rung.notify_one();
     }
 
+    /// Pushes could not be carried out: they wait again, but what they took from the rates is gone.
+    pub fn given_back(&self, pushes: &[Due]) {
+        let mut state = self.lock();
+        for &Due { ready, peer, .. } in pushes {
+            let known = state.connected.get_mut(&peer.device).filter(|known| known.peer == peer);
+            if let Some(known) = known {
+                known.told.retain(|&task| task != ready.task);
+                state.enqueue(ready, peer);
+            }
+        }
+        drop(state);
+        self.rung.notify_one();
+    }
+
+    /// The tasks of a device could not be looked up.
+    pub fn look_again(&self, peer: Peer) {
+        self.lock().looks.push(peer);
+        self.rung.notify_one();
+    }
+
     /// The unfinished tasks of a device that can be pushed, found after its grace time.
     pub fn found(&self, peer: Peer, ready: &[Ready]) {
         let mut state = self.lock();

@@ -38,7 +38,7 @@ impl App {
             if wait_ms > 0 {
                 tokio::select! {
                     biased;
-                    () = self.deadline_set.notified() => {}
+                    () = self.follower.deadline_set.notified() => {}
                     () = self.clock.sleep_until(now.mono_ms + wait_ms) => {}
                 }
             }

@@ -1,7 +1,10 @@
 //! What follows a change once it is committed, and only then.
 
+use super::dispatch::Dispatcher;
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::time::Timestamp;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A task that could be pushed now, as far as its job and its own state go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,5 +32,25 @@ impl Effects {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+    }
+}
+
+/// Lets happen what a committed change brought about. The store carries it along, since the caller may have hung up
+/// by the time of the commit.
+#[derive(Clone)]
+pub(super) struct Follower {
+    pub dispatcher: Arc<Dispatcher>,
+    /// Rung when a deadline was set that may be earlier than the one the scheduler waits for.
+    pub deadline_set: Arc<Notify>,
+}
+
+impl Follower {
+    pub fn follow(&self, effects: Effects) {
+        for ready in effects.ready {
+            self.dispatcher.ready(ready);
+        }
+        if effects.deadline.is_some() {
+            self.deadline_set.notify_one();
+        }
     }
 }

@@ -41,10 +41,9 @@ use crate::mqtt::Registry;
 use crate::random::Random;
 use crate::store::{Rows, Store, View};
 use dispatch::Dispatcher;
-use effect::Effects;
+use effect::{Effects, Follower};
 use otaru_core::time::Timestamp;
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 /// Bounds that an operator may set. Every one has a name in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +89,7 @@ pub struct App {
     pub(crate) registry: Arc<Registry>,
     pub(crate) limits: Limits,
     pub(crate) urls: crate::files::Urls,
-    dispatcher: Dispatcher,
-    /// Rung when a deadline was set that may be earlier than the one the scheduler waits for.
-    deadline_set: Notify,
+    follower: Follower,
 }
 
 impl App {
@@ -112,8 +109,7 @@ impl App {
             registry,
             limits,
             urls,
-            dispatcher,
-            deadline_set: Notify::new(),
+            follower: Follower { dispatcher: Arc::new(dispatcher), deadline_set: Arc::default() },
         })
     }
 
@@ -123,24 +119,19 @@ impl App {
         mut work: impl FnMut(&mut dyn Rows, Timestamp, &mut Effects) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let now = self.clock.now().wall;
-        let change = self.store.change(move |rows| {
-            let mut effects = Effects::default();
-            let value = error::parted(work(rows, now, &mut effects))?;
-            Ok((value, effects))
-        });
-        let (value, effects) = change.await?;
-        self.follow(effects);
-        Ok(value?)
-    }
-
-    /// Lets happen what a committed change brought about.
-    fn follow(&self, effects: Effects) {
-        for ready in effects.ready {
-            self.dispatcher.ready(ready);
-        }
-        if effects.deadline.is_some() {
-            self.deadline_set.notify_one();
-        }
+        let follower = self.follower.clone();
+        let change = self.store.queue_then(
+            move |rows| {
+                let mut effects = Effects::default();
+                let value = error::parted(work(rows, now, &mut effects))?;
+                Ok((value, effects))
+            },
+            move |(value, effects)| {
+                follower.follow(effects);
+                value
+            },
+        );
+        Ok(change.await?.await??)
     }
 
     async fn view<T: Send + 'static>(

@@ -15,16 +15,19 @@ trait Change: Send {
     fn finish(self: Box<Self>, outcome: Result<()>);
 }
 
-struct Call<F, T> {
+struct Call<F, T, G, U> {
     work: F,
     value: Option<T>,
-    reply: oneshot::Sender<Result<T>>,
+    then: G,
+    reply: oneshot::Sender<Result<U>>,
 }
 
-impl<F, T> Change for Call<F, T>
+impl<F, T, G, U> Change for Call<F, T, G, U>
 where
     F: FnMut(&mut dyn Rows) -> Result<T> + Send,
     T: Send,
+    G: FnOnce(T) -> U + Send,
+    U: Send,
 {
     fn run(&mut self, rows: &mut dyn Rows) -> Result<()> {
         self.value = Some((self.work)(rows)?);
@@ -32,8 +35,8 @@ where
     }
 
     fn finish(self: Box<Self>, outcome: Result<()>) {
-        let Self { value, reply, .. } = *self;
-        let value = outcome.map(|()| value.expect("a change that committed has run"));
+        let Self { value, then, reply, .. } = *self;
+        let value = outcome.map(|()| then(value.expect("a change that committed has run")));
         // The caller may have gone; the change stands all the same.
         let _ = reply.send(value);
     }
@@ -151,8 +154,24 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
     {
+        self.queue_then(work, |value| value).await
+    }
+
+    /// As [`Store::queue`], and after the commit, before the answer, runs `then`: even when the caller has gone by then,
+    /// but not when the commit failed. It holds up every other change, so it may neither wait nor take long.
+    pub async fn queue_then<T, U, F, G>(
+        &self,
+        work: F,
+        then: G,
+    ) -> Result<impl Future<Output = Result<U>> + Send + use<T, U, F, G>>
+    where
+        T: Send + 'static,
+        U: Send + 'static,
+        F: FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
+        G: FnOnce(T) -> U + Send + 'static,
+    {
         let (reply, done) = oneshot::channel();
-        let call = Box::new(Call { work, value: None, reply });
+        let call = Box::new(Call { work, value: None, then, reply });
         self.changes.send(Work::Change(call)).await.map_err(|_| StoreError::Busy)?;
         Ok(async move { done.await.unwrap_or(Err(StoreError::Busy)) })
     }
@@ -171,8 +190,8 @@ impl Store {
         mut work: impl FnMut(&mut dyn Rows) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let (reply, _) = oneshot::channel();
-        let call =
-            Box::new(Call { work: move |rows: &mut dyn Rows| work(rows), value: None, reply });
+        let work = move |rows: &mut dyn Rows| work(rows);
+        let call = Box::new(Call { work, value: None, then: |()| (), reply });
         self.changes.try_send(Work::Change(call)).map_err(|_| StoreError::Busy)
     }
 

@@ -1,0 +1,261 @@
+//! The node: the real app, gateway, scheduler and store, on a disk that forgets and on simulated time.
+
+use crate::disk::Disk;
+use crate::fleet::Login;
+use crate::invariants::{Scan, Wanted};
+use crate::plan::{JobPlan, PACKAGES, Target};
+use crate::vfs;
+use crate::witness::JobTag;
+use otaru_core::id::{AccountNo, DeviceName, FirmwareId, JobId, PackageNo, ProductKey, ProductNo};
+use otaru_core::job::{DynamicMode, GrayPercent};
+use otaru_core::package::{Blob, Package, PackageFile, PackageStatus, SignMethod};
+use otaru_core::policy::{Policy, RawPolicy, Tag};
+use otaru_core::product::ProductProfile;
+use otaru_core::signature::device::{SignMethod as DeviceSign, connect_content};
+use otaru_core::time::Timestamp;
+use otaru_core::version::{ModuleName, Version};
+use otaru_mqtt::session::Limits;
+use otaru_server::app::{
+    self, App, AppError, CancelFlags, Credentials, Gatekeeper, NewDevice, NewJob, NewProduct,
+};
+use otaru_server::clock::Clock;
+use otaru_server::files::Urls;
+use otaru_server::mqtt::{Gateway, Link, MemoryLink, Registry};
+use otaru_server::random::Random;
+use otaru_server::store::sqlite::SqliteEngine;
+use otaru_server::store::{Rows, Store, StoreError};
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Bytes that a wire holds in each direction.
+const WIRE_BYTES: usize = 64 * 1024;
+
+/// What came of a call.
+pub enum Answer<T> {
+    Done(T),
+    Refused(&'static str),
+    /// The node failed before it could answer: it may have happened or not.
+    Lost,
+}
+
+impl<T> From<app::Result<T>> for Answer<T> {
+    fn from(result: app::Result<T>) -> Self {
+        match result {
+            Ok(value) => Self::Done(value),
+            Err(AppError::Refused(refusal)) => Self::Refused(refusal.code),
+            Err(AppError::Unavailable(_)) => Self::Lost,
+        }
+    }
+}
+
+/// What a scenario starts with.
+pub struct Seeded {
+    pub account: AccountNo,
+    pub product: ProductKey,
+    pub names: Vec<DeviceName>,
+    pub logins: Vec<Login>,
+    pub packages: Vec<(PackageNo, FirmwareId)>,
+}
+
+/// One run of the server process.
+pub struct Node {
+    app: Arc<App>,
+    store: Store,
+    clock: Clock,
+    gateway: Arc<Gateway<Gatekeeper>>,
+    /// Everything that runs. Shared with the door, which adds connections.
+    tasks: Rc<RefCell<JoinSet<()>>>,
+}
+
+/// Where devices connect.
+pub struct Door {
+    gateway: Arc<Gateway<Gatekeeper>>,
+    tasks: Rc<RefCell<JoinSet<()>>>,
+}
+
+impl Door {
+    /// The device's end of a new connection.
+    pub fn dial(&self) -> MemoryLink {
+        let (near, far) = MemoryLink::pair(WIRE_BYTES);
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let connection = Arc::clone(&self.gateway).connection(Link::Memory(near), address);
+        let mut tasks = self.tasks.borrow_mut();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(connection);
+        far
+    }
+}
+
+impl Node {
+    /// Starts a node on what is on the disk. Its clock shows `wall`; its chance comes from `seed`.
+    pub fn start(disk: &Disk, wall: Timestamp, seed: u64) -> Result<Self, StoreError> {
+        let clock = Clock::simulated(wall);
+        let random = Random::seeded(seed);
+        let path = format!("{}/otaru.db", disk.root());
+        let vfs = vfs::NAME.to_str().expect("it is ASCII");
+        let engine = SqliteEngine::open_with(&path, Some(vfs), random.clone())?;
+        let (store, run_store) = Store::inline(engine);
+        let registry = Arc::new(Registry::default());
+        let urls = Urls::new("http://127.0.0.1".to_owned(), [7; 32]);
+        let limits = app::Limits::default();
+        let app =
+            App::new(store.clone(), clock.clone(), random, Arc::clone(&registry), limits, urls);
+        let gatekeeper = Gatekeeper(Arc::clone(&app));
+        let gateway =
+            Arc::new(Gateway::new(gatekeeper, registry, clock.clone(), Limits::default()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run_store);
+        tasks.spawn(Arc::clone(&app).run_dispatcher());
+        tasks.spawn(Arc::clone(&app).run_scheduler());
+        tasks.spawn(Arc::clone(&gateway).sweep());
+        Ok(Self { app, store, clock, gateway, tasks: Rc::new(RefCell::new(tasks)) })
+    }
+
+    pub fn door(&self) -> Door {
+        Door { gateway: Arc::clone(&self.gateway), tasks: Rc::clone(&self.tasks) }
+    }
+
+    /// Drops everything where it stands. The disk has to crash before, or what ends here would still reach it.
+    pub async fn crash(self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.borrow_mut());
+        tasks.shutdown().await;
+    }
+
+    pub fn step_clock(&self, ms: i64) {
+        self.clock.step_wall(ms);
+    }
+
+    /// Makes the account, the product, its devices and its packages.
+    pub async fn seed_fleet(&self, devices: usize) -> Seeded {
+        let credentials = Credentials {
+            access_key_id: "simulation".to_owned(),
+            access_key_secret: "simulation".to_owned(),
+        };
+        let account = self.app.ensure_account(credentials).await.expect("a fresh store").account;
+        let new = NewProduct { name: "lamp".to_owned(), profile: ProductProfile::default() };
+        let product = self.app.create_product(account, new).await.expect("a fresh store");
+        let (mut names, mut logins) = (Vec::new(), Vec::new());
+        for n in 0..devices {
+            let name: DeviceName = format!("device-{n:04}").parse().expect("a name");
+            let new = NewDevice {
+                product_key: product.key.to_string(),
+                name: Some(name.clone()),
+                nickname: String::new(),
+            };
+            let (_, device) =
+                self.app.register_device(account, new).await.expect("a new name of a product");
+            logins.push(login(&product.key, &name, &device.secret, n));
+            names.push(name);
+        }
+        let (no, now) = (product.no, self.clock.now().wall);
+        let packages = self.store.change(move |rows| insert_packages(rows, account, no, now)).await;
+        let packages = packages.expect("a fresh store");
+        Seeded { account, product: product.key, names, logins, packages }
+    }
+
+    pub async fn create_job(&self, seeded: &Seeded, tag: JobTag, plan: &JobPlan) -> Answer<JobId> {
+        let now = self.clock.now().wall;
+        let schedule_at = plan.start_after.map(|minutes| now.plus_minutes(minutes));
+        let new = NewJob {
+            firmware_id: seeded.packages[plan.package].1.to_string(),
+            product_key: seeded.product.to_string(),
+            target: target(seeded, plan),
+            policy: policy(tag, plan),
+            schedule_at,
+            finish_at: schedule_at
+                .zip(plan.finish_after)
+                .map(|(at, minutes)| at.plus_minutes(minutes)),
+        };
+        self.app.create_job(seeded.account, new).await.map(|(id, _)| id).into()
+    }
+
+    pub async fn cancel(&self, seeded: &Seeded, job: &JobId, flags: CancelFlags) -> Answer<()> {
+        self.app.cancel_tasks(seeded.account, job.to_string(), flags).await.into()
+    }
+
+    pub async fn scan(&self, wanted: Wanted) -> Result<Scan, StoreError> {
+        self.store.view(move |view| Scan::read(view, &wanted)).await
+    }
+}
+
+fn login(key: &ProductKey, name: &DeviceName, secret: &str, n: usize) -> Login {
+    let method = [DeviceSign::Md5, DeviceSign::Sha1, DeviceSign::Sha256][n % 3];
+    let content = connect_content(name.as_str(), name.as_str(), key.as_str(), None);
+    Login {
+        client_id: format!("{name}|securemode=3,signmethod={}|", method.as_wire()),
+        username: format!("{name}&{key}"),
+        password: method.sign(secret, &content),
+        keepalive_s: [60, 300, 1_200][n / 3 % 3],
+    }
+}
+
+fn insert_packages(
+    rows: &mut dyn Rows,
+    account: AccountNo,
+    product: ProductNo,
+    now: Timestamp,
+) -> Result<Vec<(PackageNo, FirmwareId)>, StoreError> {
+    let version = |text: &str| Version::parse(text).expect("a version");
+    let mut packages = Vec::new();
+    for plan in PACKAGES {
+        let blob = Blob { size_bytes: 1_000, md5: "0".repeat(32), sha256: "0".repeat(64) };
+        let file = PackageFile { name: String::new(), upload_key: "ota/a/b.bin".to_owned(), blob };
+        let package = Package {
+            no: PackageNo(0),
+            account,
+            product,
+            id: FirmwareId::generate(rows.random()),
+            name: format!("to-{}", plan.dest),
+            description: String::new(),
+            dest: version(plan.dest),
+            src: plan.src.map(version),
+            is_delta: plan.src.is_some(),
+            module: ModuleName::default(),
+            sign_method: SignMethod::Md5,
+            is_list: false,
+            files: vec![file],
+            udi: String::new(),
+            status: PackageStatus::NoVerify,
+            verify_percent: 0,
+            created_at: now,
+            modified_at: now,
+        };
+        packages.push((rows.insert_package(&package)?, package.id));
+    }
+    Ok(packages)
+}
+
+fn target(seeded: &Seeded, plan: &JobPlan) -> app::Target {
+    let names = |picked: &[usize]| picked.iter().map(|&n| seeded.names[n].to_string()).collect();
+    let versions: Vec<Version> =
+        plan.src_versions.iter().map(|text| Version::parse(text).expect("a version")).collect();
+    match &plan.target {
+        Target::All => app::Target::All(versions),
+        Target::Gray(percent) => {
+            app::Target::Gray(GrayPercent::from_thousandths(percent * 1_000), versions)
+        }
+        Target::Specific(picked) => app::Target::Specific(names(picked)),
+        Target::Verify(picked) => app::Target::Verify(names(picked)),
+        Target::Dynamic(mode) => {
+            app::Target::Dynamic(DynamicMode::from_wire(*mode).expect("1 or 2"), versions)
+        }
+    }
+}
+
+fn policy(tag: JobTag, plan: &JobPlan) -> Policy {
+    let raw = RawPolicy {
+        need_push: Some(plan.need_push),
+        need_confirm: Some(plan.need_confirm),
+        retry_interval: plan.retry.map(|(minutes, _)| minutes),
+        retry_count: plan.retry.map(|(_, count)| count),
+        timeout_minutes: plan.timeout_minutes,
+        overwrite_mode: Some(plan.overwrite),
+        max_per_minute: plan.per_minute.map(|n| i32::try_from(n).expect("at most 10,000")),
+        ..RawPolicy::default()
+    };
+    let tags = vec![Tag { key: "job".to_owned(), value: tag.to_string() }];
+    Policy { tags, ..raw.check().expect("plans keep to the ranges") }
+}

@@ -1,0 +1,362 @@
+//! One seed: some hours of chaos, then devices that behave until every task has ended.
+
+use crate::chance::Chance;
+use crate::device::Device;
+use crate::disk::Disk;
+use crate::fleet::{World, live};
+use crate::invariants::{History, Moment, Scan, Wanted, check, check_final};
+use crate::node::{Answer, Node, Seeded};
+use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan, cancels_everything, draw_cancel};
+use crate::witness::{JobTag, Witness};
+use otaru_core::id::JobId;
+use otaru_core::task::TaskStatus;
+use otaru_core::time::Timestamp;
+use otaru_server::app::CancelFlags;
+use otaru_server::clock::Clock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use tokio::task::LocalSet;
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+/// Wall time at the start of every scenario.
+const START: Timestamp = Timestamp(1_700_000_000_000);
+
+/// What came of a seed.
+pub struct Outcome {
+    pub broken: Vec<String>,
+    pub fingerprint: (u64, u64),
+    pub tail: Vec<String>,
+    pub tally: Tally,
+}
+
+#[derive(Default, Clone, Copy)]
+pub struct Tally {
+    pub simulated_ms: u64,
+    pub crashes: u64,
+    pub devices: u64,
+    pub jobs: u64,
+    pub pushes: u64,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub canceled: u64,
+}
+
+/// Runs a seed on a runtime of its own, whose time stands still unless everybody waits.
+pub fn run(seed: u64, aloud: bool) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O needs nothing");
+    LocalSet::new().block_on(&runtime, Scenario::play(seed, aloud))
+}
+
+struct Scenario {
+    chance: Chance,
+    world: Rc<World>,
+    disk: Disk,
+    node: Option<Node>,
+    seeded: Seeded,
+    /// How far the node's wall clock is off.
+    skew_ms: i64,
+    wanted: Wanted,
+    /// Of every job that was asked for, answered or not.
+    plans: BTreeMap<JobTag, JobPlan>,
+    /// Jobs that the last look found.
+    jobs: Vec<(JobTag, JobId)>,
+    last_tag: JobTag,
+    history: History,
+    /// When, in milliseconds, the last job has had its time.
+    settled_at: u64,
+    tally: Tally,
+}
+
+impl Scenario {
+    async fn play(seed: u64, aloud: bool) -> Outcome {
+        let mut chance = Chance::new(seed);
+        let mut witness = Witness::default();
+        witness.trace.aloud = aloud;
+        let world = Rc::new(World::new(Clock::simulated(START), witness));
+        let disk = Disk::new();
+        let devices = usize::try_from(chance.between(60, 300)).expect("a small number");
+        world.note(&format!("seed {seed}: {devices} devices"));
+        let node = Node::start(&disk, START, chance.draw()).expect("an empty disk works");
+        let seeded = node.seed_fleet(devices).await;
+        *world.door.borrow_mut() = Some(node.door());
+        for (index, login) in seeded.logins.iter().enumerate() {
+            let version = *chance.pick(FIRST_VERSIONS);
+            let name = seeded.names[index].as_str();
+            let device = Device::new(seeded.product.as_str(), name, version, chance.fork());
+            tokio::task::spawn_local(live(Rc::clone(&world), index, device, login.clone()));
+        }
+        let wanted = Wanted {
+            product: seeded.product.clone(),
+            devices: seeded.names.clone(),
+            packages: seeded.packages.iter().map(|&(no, _)| no).collect(),
+            answered: BTreeSet::new(),
+        };
+        let tally = Tally { devices: devices as u64, ..Tally::default() };
+        let mut scenario = Self {
+            chance,
+            world,
+            disk,
+            node: Some(node),
+            seeded,
+            skew_ms: 0,
+            wanted,
+            plans: BTreeMap::new(),
+            jobs: Vec::new(),
+            last_tag: 0,
+            history: History::default(),
+            settled_at: 0,
+            tally,
+        };
+        scenario.chaos().await;
+        scenario.calm().await;
+        scenario.finish()
+    }
+
+    fn is_broken(&self) -> bool {
+        !self.world.witness.borrow().broken.is_empty()
+    }
+
+    async fn chaos(&mut self) {
+        let until = self.chance.between(2, 8) * HOUR;
+        while self.world.now_ms() < until && !self.is_broken() {
+            let pause = self.chance.between(SECOND, 15 * MINUTE);
+            if self.chance.percent(35) {
+                // In the middle of whatever is being written then.
+                let spread = *self.chance.pick(&[10, 100, 1_000]);
+                self.disk.fail_after(self.chance.between(1, spread));
+            }
+            let next = self.world.now_ms() + pause;
+            let failed = tokio::select! {
+                biased;
+                () = self.disk.failed() => true,
+                () = self.world.clock.sleep_until(next) => false,
+            };
+            if failed {
+                self.world.note("the power fails");
+                self.crash().await;
+                continue;
+            }
+            match self.chance.below(20) {
+                0 => self.crash().await,
+                1 => self.step_clock().await,
+                2 => self.fill_disk().await,
+                3..=9 => self.create_job().await,
+                10..=12 => self.cancel_job().await,
+                _ => {}
+            }
+            self.look().await;
+        }
+    }
+
+    /// Devices behave, the node stays up: everything has to come to its end.
+    async fn calm(&mut self) {
+        self.world.note("calm");
+        self.disk.calm();
+        self.look().await;
+        for (tag, id) in self.jobs.clone() {
+            // Nobody confirms here, so what waits for consent ends by a cancel.
+            if self.plans[&tag].need_confirm {
+                self.cancel(tag, &id, CANCEL_EVERYTHING).await;
+            }
+        }
+        self.world.end_chaos();
+        let until = self.settled_at.max(self.world.now_ms() + 3 * HOUR);
+        while !self.is_broken() {
+            self.world.clock.sleep_until(self.world.now_ms() + 30 * MINUTE).await;
+            let Some(scan) = self.look().await else { break };
+            let late = self.world.now_ms() >= until;
+            if late || scan.is_settled() {
+                let now = self.world.now_ms();
+                check_final(&scan, &mut self.world.witness.borrow_mut(), now);
+                self.count(&scan);
+                break;
+            }
+        }
+    }
+
+    fn finish(self) -> Outcome {
+        let witness = self.world.witness.borrow();
+        let tally =
+            Tally { simulated_ms: self.world.now_ms(), pushes: witness.pushes, ..self.tally };
+        Outcome {
+            broken: witness.broken.clone(),
+            fingerprint: witness.trace.fingerprint(),
+            tail: witness.trace.tail().map(str::to_owned).collect(),
+            tally,
+        }
+    }
+
+    fn count(&mut self, scan: &Scan) {
+        let of = |status| -> u64 {
+            let sum: i64 = scan.jobs.iter().map(|job| job.counts.get(status)).sum();
+            u64::try_from(sum).unwrap_or(0)
+        };
+        self.tally.jobs = scan.jobs.len() as u64;
+        self.tally.succeeded = of(TaskStatus::Succeeded);
+        self.tally.failed = of(TaskStatus::Failed);
+        self.tally.canceled = of(TaskStatus::Canceled);
+    }
+
+    fn wall(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.world.now_ms()).expect("some hours");
+        START.plus_ms(elapsed + self.skew_ms)
+    }
+
+    async fn crash(&mut self) {
+        self.tally.crashes += 1;
+        *self.world.door.borrow_mut() = None;
+        let loss = self.disk.crash(&mut self.chance);
+        if let Some(node) = self.node.take() {
+            node.crash().await;
+        }
+        let down = self.chance.below(2 * MINUTE);
+        self.world.note(&format!("the node crashes, the disk loses {loss:?}"));
+        self.world.clock.sleep_until(self.world.now_ms() + down).await;
+        match Node::start(&self.disk, self.wall(), self.chance.draw()) {
+            Ok(node) => {
+                self.world.note("the node starts");
+                self.node = Some(node);
+            }
+            Err(error) => {
+                self.accuse("a node starts after a crash", &error.to_string());
+                return;
+            }
+        }
+        // Before any device is back: what was told, was told, even when the crash kept the message from going out.
+        if let Some(scan) = self.look().await {
+            self.remember_told(&scan);
+        }
+        *self.world.door.borrow_mut() = self.node.as_ref().map(Node::door);
+    }
+
+    async fn step_clock(&mut self) {
+        let ms = i64::try_from(self.chance.below(20 * MINUTE)).expect("minutes") - 600_000;
+        self.world.note(&format!("the wall clock steps by {ms} ms"));
+        self.skew_ms += ms;
+        if let Some(node) = &self.node {
+            node.step_clock(ms);
+        }
+        if self.chance.percent(30) {
+            self.cancel_job().await;
+        }
+    }
+
+    async fn fill_disk(&mut self) {
+        self.world.note("the disk is full");
+        self.disk.set_full(true);
+        let until = self.world.now_ms() + self.chance.between(1, MINUTE);
+        if self.chance.percent(30) {
+            self.create_job().await;
+        }
+        self.world.clock.sleep_until(until).await;
+        self.disk.set_full(false);
+        self.world.note("the disk has room");
+    }
+
+    fn accuse(&self, invariant: &str, evidence: &str) {
+        self.world.witness.borrow_mut().accuse(self.world.now_ms(), invariant, evidence);
+    }
+
+    async fn create_job(&mut self) {
+        let Some(node) = &self.node else { return };
+        self.last_tag += 1;
+        let tag = self.last_tag;
+        let plan = JobPlan::draw(&mut self.chance, self.wanted.devices.len());
+        self.world.note(&format!("create job {tag}: {plan:?}"));
+        if let Some(rate) = plan.per_minute {
+            self.world.witness.borrow_mut().job_has_rate(tag, rate);
+        }
+        if plan.is_plain() {
+            self.world.witness.borrow_mut().job_is_plain(tag);
+        }
+        self.settled_at = self.settled_at.max(self.world.now_ms() + plan.settles_after());
+        let hangs_up = self.chance.percent(10);
+        let answer = tokio::select! {
+            biased;
+            answer = node.create_job(&self.seeded, tag, &plan) => answer,
+            // The caller is gone as soon as its call is on the way.
+            () = std::future::ready(()), if hangs_up => Answer::Lost,
+        };
+        self.plans.insert(tag, plan);
+        match answer {
+            Answer::Done(id) => {
+                self.world.note(&format!("job {tag} is {id}"));
+                self.wanted.answered.insert(tag);
+            }
+            Answer::Refused(code) => self.world.note(&format!("job {tag} is refused: {code}")),
+            Answer::Lost => self.world.note(&format!("nobody knows what came of job {tag}")),
+        }
+    }
+
+    async fn cancel_job(&mut self) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let (tag, id) = self.chance.pick(&self.jobs).clone();
+        let scheduled = self.plans[&tag].start_after.is_some();
+        let flags = draw_cancel(&mut self.chance, scheduled);
+        self.cancel(tag, &id, flags).await;
+    }
+
+    async fn cancel(&mut self, tag: JobTag, id: &JobId, flags: CancelFlags) {
+        let Some(node) = &self.node else { return };
+        self.world.note(&format!("cancel of job {tag}: {flags:?}"));
+        match node.cancel(&self.seeded, id, flags).await {
+            Answer::Done(()) if cancels_everything(flags) && !self.plans[&tag].is_dynamic() => {
+                self.world.witness.borrow_mut().job_was_canceled(tag, self.world.now_ms());
+            }
+            Answer::Done(()) => {}
+            Answer::Refused(code) => self.world.note(&format!("the cancel is refused: {code}")),
+            Answer::Lost => self.world.note("nobody knows what came of the cancel"),
+        }
+    }
+
+    /// Reads all tables and checks what holds at any time.
+    async fn look(&mut self) -> Option<Scan> {
+        let node = self.node.as_ref()?;
+        let wanted = self.wanted.clone();
+        let scan = match node.scan(wanted).await {
+            Ok(scan) => scan,
+            Err(error) => {
+                if !self.disk.has_failed() {
+                    self.accuse("what was answered is there", &error.to_string());
+                }
+                return None;
+            }
+        };
+        let now = Moment { at_ms: self.world.now_ms(), wall: self.wall() };
+        self.jobs = scan.jobs.iter().map(|job| (job.tag, job.job.id.clone())).collect();
+        check(&scan, &mut self.history, &mut self.world.witness.borrow_mut(), now);
+        Some(scan)
+    }
+
+    fn remember_told(&self, scan: &Scan) {
+        let mut witness = self.world.witness.borrow_mut();
+        for job in &scan.jobs {
+            for task in job.tasks.iter().filter(|task| task.told) {
+                if let Some(index) = scan.index_of(task.device) {
+                    witness.was_told(job.tag, index);
+                }
+            }
+        }
+    }
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Self) {
+        self.simulated_ms += other.simulated_ms;
+        self.crashes += other.crashes;
+        self.devices += other.devices;
+        self.jobs += other.jobs;
+        self.pushes += other.pushes;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.canceled += other.canceled;
+    }
+}

@@ -192,9 +192,9 @@ impl Selection {
 /// The part of a large job's tasks that is still to be made, slice by slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
-    /// Devices up to this number are done.
+    /// Devices up to this number, or bytes of the list of names up to here, are done.
     pub after: i64,
-    /// Devices above this number came after the job and are not taken.
+    /// Devices above this number came after the job and are not taken; the size of the list of names.
     pub until: i64,
     /// Of a gray job: the highest rank that is taken (`selection::gray_rank`).
     pub rank_max: Option<u64>,
@@ -319,6 +319,8 @@ pub struct Job {
     /// Whether the forced end was carried out; tasks in progress may outlive it.
     pub finish_played: bool,
     pub fill: Option<Fill>,
+    /// Contents of the list of device names that the job is filled from, by SHA-256; `None`: from the product.
+    pub list: Option<String>,
     pub sweep: Option<Sweep>,
     pub bucket: Option<StoredBucket>,
 }

@@ -3,6 +3,7 @@
 use super::effect::Effects;
 use super::task::{Judged, push_ready, settle};
 use super::{App, Result, cancel, dynamic, job};
+use crate::files::Files;
 use crate::store::Rows;
 use otaru_core::id::{JobNo, TaskNo};
 use otaru_core::job::{Job, JobEvent, JobStatus, StatusSet};
@@ -52,8 +53,9 @@ impl App {
             .await?;
         let any = !jobs.is_empty() || !tasks.is_empty();
         for job in jobs {
+            let files = self.files.clone();
             // One job a change: a slice is as much as devices should wait for.
-            self.change(move |rows, now, effects| job_due(rows, job, now, effects)).await?;
+            self.change(move |rows, now, effects| job_due(rows, &files, job, now, effects)).await?;
         }
         if !tasks.is_empty() {
             self.change(move |rows, now, effects| {
@@ -78,13 +80,19 @@ fn task_due(
     Ok(())
 }
 
-fn job_due(rows: &mut dyn Rows, job: JobNo, now: Timestamp, effects: &mut Effects) -> Result<()> {
+fn job_due(
+    rows: &mut dyn Rows,
+    files: &Files,
+    job: JobNo,
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Result<()> {
     let Some(job) = rows.job(job)? else { return Ok(()) };
     if job.sweep.is_some() {
         return cancel::slice(rows, &job, now, effects);
     }
     if job.fill.is_some() {
-        return job::fill_slice(rows, &job, now, effects);
+        return job::fill_slice(rows, files, &job, now, effects);
     }
     match job.status {
         JobStatus::Planned if job.schedule_at.is_some_and(|at| at <= now) => {

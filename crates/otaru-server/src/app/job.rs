@@ -1,10 +1,11 @@
 //! Jobs: creating and showing them.
 
 use super::select::{self, Chosen, SLICE};
-use super::{App, Result, create, dynamic, lookup, package};
-use crate::store::{Listed, Page, Rows, UploadKind, View};
+use super::{App, Result, create, dynamic, listed, lookup, package};
+use crate::files::Files;
+use crate::store::{Listed, Page, Rows, Upload, View};
 use otaru_core::id::{AccountNo, JobId, JobNo};
-use otaru_core::job::{DynamicMode, GrayPercent, Job, JobKind, JobStatus, Selection};
+use otaru_core::job::{DynamicMode, Fill, GrayPercent, Job, JobKind, JobStatus, Selection};
 use otaru_core::package::{Package, PackageStatus};
 use otaru_core::policy::{DownloadProtocol, Policy};
 use otaru_core::product::Product;
@@ -54,14 +55,19 @@ const MQTT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 impl App {
     /// Makes a job and, when there are at most 10,000, all its tasks. The rest of a larger one follows in slices.
     pub async fn create_job(&self, account: AccountNo, new: NewJob) -> Result<(JobId, Timestamp)> {
-        let urls = self.urls.clone();
+        let (urls, files) = (self.urls.clone(), self.files.clone());
         let devices_max = self.limits.job_devices_max;
+        let list = match &new.target {
+            Target::List(url) => Some(self.check_list(account, &new, url.clone()).await?),
+            _ => None,
+        };
         self.change(move |rows, now, effects| {
             let NewJob { policy, schedule_at, finish_at, .. } = new.clone();
             let (product, package) = package_of(rows, account, &new)?;
             let id = JobId::generate(rows.random());
             let (kind, selection, src_versions) = selection_of(&new.target);
             check_src_versions(&package, &new.target, &src_versions)?;
+            let mut used = None;
             let chosen = match &new.target {
                 Target::Verify(names) | Target::Specific(names) => {
                     Chosen::Whole(select::named(rows, &product, &package, names)?)
@@ -71,10 +77,16 @@ impl App {
                     select::of_product(rows, &id, &package, &src_versions, Some(*share))?
                 }
                 Target::List(url) => {
-                    let key =
-                        urls.key_of(url).map_err(|_| refusal::MALFORMED_PACKAGE_URL.with(url))?;
-                    package::usable_upload(rows, account, UploadKind::DeviceList, url, key, now)?;
-                    return Err(refusal::API_NOT_SUPPORTED.with("device lists").into());
+                    // Once more, since the check of the list ran by itself.
+                    let upload = listed::usable(rows, &urls, account, url, now)?;
+                    let list = list.as_ref().expect("the list was checked");
+                    let chosen = if list.is_small() {
+                        Chosen::Whole(list.devices(rows, &package)?)
+                    } else {
+                        Chosen::Sliced(list.fill())
+                    };
+                    used = Some(Upload { used: true, ..upload });
+                    chosen
                 }
                 Target::Group(group) | Target::DynamicGroup(_, group) => {
                     return Err(refusal::NO_GROUP.with(group).into());
@@ -83,20 +95,15 @@ impl App {
                     if rows.running_dynamic_job(package.no)?.is_some() {
                         return Err(refusal::DYNAMIC_JOB_RUNNING.into());
                     }
-                    let last = rows.last_device()?;
-                    let fill = otaru_core::job::Fill { after: 0, until: last.0, rank_max: None };
-                    Chosen::Sliced(fill)
+                    let until = rows.last_device()?.0;
+                    Chosen::Sliced(Fill { after: 0, until, rank_max: None })
                 }
             };
             if let Chosen::Whole(devices) = &chosen {
                 if devices.is_empty() {
                     return Err(refusal::NO_DEVICE_CAN_UPGRADE.into());
                 }
-                if let Some(most) = devices_max
-                    && devices.len() as u64 > most
-                {
-                    return Err(refusal::TOO_MANY_DEVICES_IN_JOB.with(most).into());
-                }
+                check_count(devices.len() as u64, devices_max)?;
             }
             let current = !matches!(selection, Selection::Dynamic(DynamicMode::NewReports));
             let fill = match &chosen {
@@ -126,11 +133,15 @@ impl App {
                 finish_at,
                 finish_played: false,
                 fill,
+                list: list.as_ref().filter(|_| fill.is_some()).map(|list| list.sha256.clone()),
                 sweep: None,
                 bucket: None,
             };
             job.no = rows.insert_job(&job)?;
             effects.due(job.due_at());
+            if let Some(used) = used {
+                rows.update_upload(&used)?;
+            }
             if kind == JobKind::Verify {
                 package::verify_started(rows, &package, now)?;
             }
@@ -152,7 +163,9 @@ impl App {
                     super::task::settle(rows, &job, package.no, false, now)?;
                     dynamic::look_at_freed(rows, now, effects)?;
                 }
-                Chosen::Sliced(_) if job.fill.is_some() => fill_slice(rows, &job, now, effects)?,
+                Chosen::Sliced(_) if job.fill.is_some() => {
+                    fill_slice(rows, &files, &job, now, effects)?;
+                }
                 Chosen::Sliced(_) => {}
             }
             Ok((job.id, now))
@@ -219,16 +232,23 @@ fn show_all(view: &mut dyn View, listed: &Listed<std::rc::Rc<Job>>) -> Result<Li
 /// Makes the tasks of the next slice of a job, and notes how far it came.
 pub(super) fn fill_slice(
     rows: &mut dyn Rows,
+    files: &Files,
     job: &Job,
     now: Timestamp,
     effects: &mut super::effect::Effects,
 ) -> Result<()> {
     let Some(fill) = job.fill else { return Ok(()) };
     let package = rows.package(job.package)?.expect("a job has a package");
-    let (devices, rest) = select::slice(rows, &job.id, &package, &job.src_versions, fill)?;
+    let (devices, rest) = if job.list.is_some() {
+        listed::slice(rows, files, job, &package, fill)?
+    } else {
+        select::slice(rows, &job.id, &package, &job.src_versions, fill)?
+    };
     debug_assert!(devices.len() <= SLICE);
     let current = rows.job(job.no)?.expect("it was read before");
-    let job = Job { fill: rest, ..(*current).clone() };
+    // A list is kept as long as a job names it.
+    let list = current.list.clone().filter(|_| rest.is_some());
+    let job = Job { fill: rest, list, ..(*current).clone() };
     rows.update_job(&job)?;
     for (no, version) in devices {
         if job.is_dynamic() {
@@ -245,9 +265,17 @@ pub(super) fn fill_slice(
     Ok(dynamic::look_at_freed(rows, now, effects)?)
 }
 
+/// Refuses a job of more devices than the operator allows.
+pub(super) fn check_count(devices: u64, devices_max: Option<u64>) -> Result<()> {
+    match devices_max {
+        Some(most) if devices > most => Err(refusal::TOO_MANY_DEVICES_IN_JOB.with(most).into()),
+        _ => Ok(()),
+    }
+}
+
 /// The package and product of a new job (rows F1 to F5 of the refusals, then those of a verification).
-fn package_of(
-    rows: &mut dyn Rows,
+pub(super) fn package_of(
+    rows: &mut dyn View,
     account: AccountNo,
     new: &NewJob,
 ) -> Result<(std::rc::Rc<Product>, std::rc::Rc<Package>)> {

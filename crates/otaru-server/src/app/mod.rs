@@ -16,6 +16,8 @@ mod effect;
 mod error;
 mod housekeep;
 mod job;
+mod list;
+mod listed;
 mod lookup;
 mod package;
 mod product;
@@ -37,6 +39,7 @@ pub use task::{TaskFilter, TaskView};
 pub use upload::{Slot, UploadSlot};
 
 use crate::clock::Clock;
+use crate::files::{Files, Urls};
 use crate::mqtt::Registry;
 use crate::random::Random;
 use crate::store::{Rows, Store, View};
@@ -88,7 +91,8 @@ pub struct App {
     pub(crate) random: Random,
     pub(crate) registry: Arc<Registry>,
     pub(crate) limits: Limits,
-    pub(crate) urls: crate::files::Urls,
+    pub(crate) urls: Urls,
+    files: Files,
     follower: Follower,
 }
 
@@ -99,7 +103,8 @@ impl App {
         random: Random,
         registry: Arc<Registry>,
         limits: Limits,
-        urls: crate::files::Urls,
+        urls: Urls,
+        files: Files,
     ) -> Arc<Self> {
         let dispatcher = Dispatcher::new(limits.pushes_per_minute, limits.grace_ms);
         Arc::new(Self {
@@ -109,6 +114,7 @@ impl App {
             registry,
             limits,
             urls,
+            files,
             follower: Follower { dispatcher: Arc::new(dispatcher), deadline_set: Arc::default() },
         })
     }

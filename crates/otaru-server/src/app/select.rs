@@ -1,6 +1,7 @@
 //! Choosing the devices of a static job, once, at its creation.
 
 use super::Result;
+use super::list;
 use super::lookup;
 use crate::store::View;
 use otaru_core::id::{DeviceNo, JobId};
@@ -88,6 +89,48 @@ pub(super) fn slice(
             && fill.rank_max.is_none_or(|most| gray_rank(job, *device) <= most)
     });
     Ok((rows, rest))
+}
+
+/// What a file of names holds, as far as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub fitting: u64,
+    pub at_dest: u64,
+    /// Names that the product does not have: the first ten, and how many there are.
+    pub unknown: Vec<String>,
+    pub unknown_count: u64,
+}
+
+/// Devices of one chunk of a list that fit the package, in the list's order; the rest is counted in `listing`.
+pub(super) fn of_chunk(
+    view: &mut (impl View + ?Sized),
+    package: &Package,
+    texts: &[(u64, Vec<u8>)],
+    listing: &mut Listing,
+) -> Result<Vec<Candidate>> {
+    let mut chosen = Vec::new();
+    for (line, text) in texts {
+        let name = list::parse(text)
+            .map_err(|text| refusal::MALFORMED_DEVICE_NAMES.with(format!("line {line}: {text}")))?;
+        let Some(device) = view.device_by_name(package.product, &name)? else {
+            listing.unknown_count += 1;
+            if listing.unknown.len() < 10 {
+                listing.unknown.push(name.to_string());
+            }
+            continue;
+        };
+        let version = view.version(device.no, &package.module)?;
+        match fit(version.as_ref(), &package.dest, package.delta_src(), &[]) {
+            Fit::Fits => {
+                listing.fitting += 1;
+                chosen.push((device.no, version));
+            }
+            Fit::AtDest => listing.at_dest += 1,
+            // Unlike names in the call, devices of a list that don't fit a delta package are skipped.
+            Fit::OtherSource | Fit::NeverReported => {}
+        }
+    }
+    Ok(chosen)
 }
 
 /// Named devices: those at the destination are skipped, all others must fit.

@@ -117,6 +117,8 @@ impl Server {
         let base = config.http_base.unwrap_or_else(|| default_base(http));
         let urls = Urls::new(base, secret).with_download_base(config.download_base);
         let registry = Arc::new(Registry::default());
+        let files = Files::open(&folder.files())
+            .with_context(|| format!("{} can't be opened", folder.files().display()))?;
         let app = App::new(
             store,
             clock.clone(),
@@ -124,6 +126,7 @@ impl Server {
             registry.clone(),
             config.limits,
             urls.clone(),
+            files.clone(),
         );
         let kept = app.ensure_account(key.credentials.clone()).await?;
         ensure!(
@@ -135,8 +138,6 @@ impl Server {
 
         let quotas = Quotas::new(config.quota).map_err(anyhow::Error::msg)?;
         let rpc = Rpc::open(app.clone(), quotas).await?;
-        let files = Files::open(&folder.files())
-            .with_context(|| format!("{} can't be opened", folder.files().display()))?;
         let backend = Doors { app: app.clone(), rpc };
         let housekeeping = files::sweep::run(app.clone(), files.clone(), clock.clone());
         let router = Router { backend, files, urls, clock: clock.clone(), random };

@@ -68,7 +68,8 @@ mod tests {
         let clock = Clock::simulated(START);
         let urls = Urls::new("http://127.0.0.1:1".into(), [7; 32]);
         let limits = Limits::default();
-        let app = App::new(store, clock.clone(), random, Arc::default(), limits, urls);
+        let app =
+            App::new(store, clock.clone(), random, Arc::default(), limits, urls, files.clone());
         let credentials =
             Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
         let account = app.ensure_account(credentials).await.unwrap().account;

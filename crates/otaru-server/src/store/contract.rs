@@ -156,6 +156,7 @@ fn new_job(package: &Package, n: u128) -> Job {
         schedule_at: None,
         finish_at: None,
         finish_played: false,
+        list: None,
         fill: None,
         sweep: None,
         bucket: None,

@@ -19,7 +19,7 @@ use otaru_server::app::{
     self, App, AppError, CancelFlags, Credentials, Gatekeeper, NewDevice, NewJob, NewProduct,
 };
 use otaru_server::clock::Clock;
-use otaru_server::files::Urls;
+use otaru_server::files::{Files, Urls};
 use otaru_server::mqtt::{Gateway, Link, MemoryLink, Registry};
 use otaru_server::random::Random;
 use otaru_server::store::sqlite::SqliteEngine;
@@ -101,8 +101,18 @@ impl Node {
         let registry = Arc::new(Registry::default());
         let urls = Urls::new("http://127.0.0.1".to_owned(), [7; 32]);
         let limits = app::Limits::default();
-        let app =
-            App::new(store.clone(), clock.clone(), random, Arc::clone(&registry), limits, urls);
+        // No scenario uploads anything: the folder stays empty.
+        let files = Files::open(&std::env::temp_dir().join("otaru-simulation"))
+            .expect("a temporary folder can be made");
+        let app = App::new(
+            store.clone(),
+            clock.clone(),
+            random,
+            Arc::clone(&registry),
+            limits,
+            urls,
+            files,
+        );
         let gatekeeper = Gatekeeper(Arc::clone(&app));
         let gateway =
             Arc::new(Gateway::new(gatekeeper, registry, clock.clone(), Limits::default()));

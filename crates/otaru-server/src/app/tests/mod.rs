@@ -1,9 +1,11 @@
 //! The rules on real rows: whole use cases on SQLite, in one thread on paused time.
 
 mod jobs;
+mod lists;
 
 use super::devices::Gatekeeper;
 use super::*;
+use crate::files::Files;
 use crate::mqtt::{Devices, Epoch, Peer, Report};
 use crate::store::sqlite::SqliteEngine;
 use otaru_core::device::Device;
@@ -22,6 +24,7 @@ struct World {
     app: Arc<App>,
     account: AccountNo,
     product: Product,
+    files: Files,
     _folder: tempfile::TempDir,
 }
 
@@ -38,7 +41,9 @@ impl World {
         tokio::spawn(run);
         let urls = crate::files::Urls::new("http://127.0.0.1:8080".into(), [7; 32]);
         let clock = Clock::simulated(START);
-        let app = App::new(store, clock, random, Arc::default(), Limits::default(), urls);
+        let files = Files::open(&folder.path().join("files")).unwrap();
+        let app =
+            App::new(store, clock, random, Arc::default(), Limits::default(), urls, files.clone());
         tokio::spawn(app.clone().run_scheduler());
         tokio::spawn(app.clone().run_dispatcher());
         let credentials =
@@ -46,7 +51,7 @@ impl World {
         let account = app.ensure_account(credentials).await.unwrap().account;
         let new = NewProduct { name: "lamp".into(), profile: ProductProfile::default() };
         let product = app.create_product(account, new).await.unwrap();
-        Self { app, account, product, _folder: folder }
+        Self { app, account, product, files, _folder: folder }
     }
 
     async fn device(&self, name: &str) -> Device {

@@ -39,7 +39,9 @@ async fn node(folder: &tempfile::TempDir, clock: &Clock, quota: &str) -> (Arc<Ap
     let (store, run) = Store::inline(engine);
     tokio::spawn(run);
     let urls = crate::files::Urls::new(format!("http://{HOST}"), [7; 32]);
-    let app = App::new(store, clock.clone(), random, Arc::default(), Limits::default(), urls);
+    let files = crate::files::Files::open(&folder.path().join("files")).unwrap();
+    let limits = Limits::default();
+    let app = App::new(store, clock.clone(), random, Arc::default(), limits, urls, files);
     for (id, secret) in [("id", "secret"), ("other", "other secret")] {
         let key = app::Credentials { access_key_id: id.into(), access_key_secret: secret.into() };
         app.ensure_account(key).await.unwrap();

@@ -21,7 +21,7 @@ macro_rules! select {
             "SELECT no, account, product, package, id, kind, selection, selection_value, src_versions, need_push, ",
             "need_confirm, retry_interval, retry_count, timeout_minutes, overwrite_mode, multi_module, ",
             "max_per_minute, download, tags, status, created_at, modified_at, started_at, ended_at, schedule_at, ",
-            "finish_at, finish_played, fill_until, fill_after, fill_rank_max, sweep_cancels, sweep_cause, sweep_at, sweep_after, ",
+            "finish_at, finish_played, list, fill_until, fill_after, fill_rank_max, sweep_cancels, sweep_cause, sweep_at, sweep_after, ",
             "bucket_at, bucket_parts FROM job ",
             $rest
         )
@@ -101,6 +101,7 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
         schedule_at: cols.time_opt()?,
         finish_at: cols.time_opt()?,
         finish_played: cols.take()?,
+        list: cols.take()?,
         fill: {
             let (until, after, rank_max) =
                 (cols.take()?, cols.take::<Option<i64>>()?, cols.bits_opt()?);
@@ -321,7 +322,7 @@ pub fn update(tx: &Tx<'_>, no: JobNo, job: &Job) -> Result<()> {
         "UPDATE job SET status = ?2, modified_at = ?3, started_at = ?4, ended_at = ?5, schedule_at = ?6,
              finish_at = ?7, fill_until = ?8, fill_after = ?9, fill_rank_max = ?10, sweep_cancels = ?11,
              sweep_cause = ?12, sweep_at = ?13, sweep_after = ?14, bucket_at = ?15, bucket_parts = ?16, due_at = ?17,
-             finish_played = ?18
+             finish_played = ?18, list = ?19
          WHERE no = ?1",
         params![
             no.0,
@@ -341,7 +342,8 @@ pub fn update(tx: &Tx<'_>, no: JobNo, job: &Job) -> Result<()> {
             job.bucket.map(|bucket| bucket.at.0),
             job.bucket.map(|bucket| bucket.parts.cast_signed()),
             ms(job.due_at()),
-            job.finish_played
+            job.finish_played,
+            job.list
         ],
     )
 }

@@ -157,6 +157,7 @@ CREATE TABLE job (
     schedule_at     INTEGER,
     finish_at       INTEGER,
     finish_played   INTEGER NOT NULL DEFAULT 0,
+    list            TEXT, -- SHA-256 of the names that it is filled from
     fill_after      INTEGER,
     fill_until      INTEGER,
     fill_rank_max   INTEGER, -- 64 bits, the sign is the highest
@@ -170,6 +171,7 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_of_package ON job (package);
 CREATE INDEX job_dynamic ON job (product, module_key) WHERE selection = 3 AND status = 1;
+CREATE INDEX job_list ON job (list) WHERE list IS NOT NULL;
 CREATE INDEX job_due ON job (due_at) WHERE due_at IS NOT NULL;
 
 -- Tasks of a job by status: can be rebuilt by counting them.

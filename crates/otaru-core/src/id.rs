@@ -15,6 +15,10 @@ macro_rules! number {
 number! {
     /// The store's number of an account.
     AccountNo;
+    /// The store's number of a user of an account.
+    UserNo;
+    /// The store's number of an instance; that of the default one is 0.
+    InstanceNo;
     /// The store's number of a product.
     ProductNo;
     /// The store's number of a device.

@@ -2,13 +2,29 @@
 
 use super::{App, Result};
 use crate::store::AccessKey;
-use otaru_core::id::AccountNo;
+use otaru_core::id::{AccountNo, InstanceNo, UserNo};
 
 /// Who signs a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub access_key_id: String,
     pub access_key_secret: String,
+}
+
+/// On whose behalf a use case runs: what the account has in the instance, as far as the user may touch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    pub account: AccountNo,
+    pub instance: InstanceNo,
+    /// `None`: the main account itself, which may do everything.
+    pub user: Option<UserNo>,
+}
+
+impl Caller {
+    /// The main account itself, in the default instance.
+    pub fn main(account: AccountNo) -> Self {
+        Self { account, instance: InstanceNo(0), user: None }
+    }
 }
 
 impl App {

@@ -2,9 +2,9 @@
 
 use super::effect::Effects;
 use super::task::{Judged, settle};
-use super::{App, Result, dynamic, lookup};
+use super::{App, Caller, Result, dynamic, lookup};
 use crate::store::Rows;
-use otaru_core::id::{AccountNo, TaskNo};
+use otaru_core::id::TaskNo;
 use otaru_core::job::{Job, JobStatus, StatusSet, Sweep};
 use otaru_core::refusal;
 use otaru_core::task::{CancelCause, Event, TaskStatus};
@@ -54,12 +54,12 @@ impl CancelFlags {
 impl App {
     pub async fn cancel_tasks(
         &self,
-        account: AccountNo,
+        caller: Caller,
         job_id: String,
         flags: CancelFlags,
     ) -> Result<()> {
         self.change(move |rows, now, effects| {
-            let job = lookup::job(rows, account, &job_id)?;
+            let job = lookup::job(rows, caller, &job_id)?;
             if flags.scheduled && job.schedule_at.is_none() {
                 return Err(refusal::NOT_SCHEDULED.with(&job_id).into());
             }

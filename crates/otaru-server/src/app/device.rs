@@ -1,9 +1,9 @@
 //! Devices as the API shows them.
 
-use super::{App, Result, lookup};
+use super::{App, Caller, Result, lookup};
 use crate::store::Page;
 use otaru_core::device::{Device, DeviceStatus};
-use otaru_core::id::{AccountNo, DeviceName, DeviceNo, IotId};
+use otaru_core::id::{DeviceName, DeviceNo, IotId};
 use otaru_core::product::Product;
 use otaru_core::refusal;
 use otaru_core::version::{ModuleName, Version};
@@ -37,12 +37,12 @@ pub struct DeviceDetail {
 impl App {
     pub async fn register_device(
         &self,
-        account: AccountNo,
+        caller: Caller,
         new: NewDevice,
     ) -> Result<(Product, Device)> {
         let devices_max = self.limits.devices_max;
         self.change(move |rows, now, _| {
-            let product = lookup::product(rows, account, &new.product_key)?;
+            let product = lookup::product(rows, caller, &new.product_key)?;
             let name = match &new.name {
                 Some(name) => name.clone(),
                 None => {
@@ -53,7 +53,7 @@ impl App {
                 return Err(refusal::DEVICE_NAME_TAKEN.with(name).into());
             }
             if let Some(most) = devices_max
-                && rows.account_device_count(account)? >= most
+                && rows.account_device_count(caller.account)? >= most
             {
                 return Err(refusal::TOO_MANY_DEVICES.with(most).into());
             }
@@ -70,16 +70,16 @@ impl App {
                 online_at: None,
                 address: String::new(),
             };
-            device.no = rows.insert_device(account, &device)?;
+            device.no = rows.insert_device(caller.account, &device)?;
             Ok(((*product).clone(), device))
         })
         .await
     }
 
-    pub async fn device_detail(&self, account: AccountNo, key: DeviceKey) -> Result<DeviceDetail> {
+    pub async fn device_detail(&self, caller: Caller, key: DeviceKey) -> Result<DeviceDetail> {
         let registry = self.registry.clone();
         self.view(move |view| {
-            let (product, device) = lookup::device_by_key(view, account, &key)?;
+            let (product, device) = lookup::device_by_key(view, caller, &key)?;
             let version = view.version(device.no, &ModuleName::default())?;
             let status = DeviceStatus::of(&device, registry.peer(device.no).is_some());
             Ok(DeviceDetail { product: (*product).clone(), device, status, version })
@@ -90,14 +90,14 @@ impl App {
     /// A page of a product's devices with their status, and how many there are.
     pub async fn devices(
         &self,
-        account: AccountNo,
+        caller: Caller,
         product_key: String,
         from: DevicesFrom,
         take: u32,
     ) -> Result<(Product, Vec<(Device, DeviceStatus)>, u64)> {
         let registry = self.registry.clone();
         self.view(move |view| {
-            let product = lookup::product(view, account, &product_key)?;
+            let product = lookup::product(view, caller, &product_key)?;
             let devices = match from {
                 DevicesFrom::Skip(skip) => view.devices(product.no, Page { skip, take })?,
                 DevicesFrom::Before(device) => view.devices_before(product.no, device, take)?,

@@ -1,10 +1,10 @@
 //! Jobs: creating and showing them.
 
 use super::select::{self, Chosen, SLICE};
-use super::{App, Result, create, dynamic, listed, lookup, package};
+use super::{App, Caller, Result, create, dynamic, listed, lookup, package};
 use crate::files::Files;
 use crate::store::{Listed, Page, Rows, Upload, View};
-use otaru_core::id::{AccountNo, JobId, JobNo};
+use otaru_core::id::{JobId, JobNo};
 use otaru_core::job::{DynamicMode, Fill, GrayPercent, Job, JobKind, JobStatus, Selection};
 use otaru_core::package::{Package, PackageStatus};
 use otaru_core::policy::{DownloadProtocol, Policy};
@@ -54,16 +54,16 @@ const MQTT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl App {
     /// Makes a job and, when there are at most 10,000, all its tasks. The rest of a larger one follows in slices.
-    pub async fn create_job(&self, account: AccountNo, new: NewJob) -> Result<(JobId, Timestamp)> {
+    pub async fn create_job(&self, caller: Caller, new: NewJob) -> Result<(JobId, Timestamp)> {
         let (urls, files) = (self.urls.clone(), self.files.clone());
         let devices_max = self.limits.job_devices_max;
         let list = match &new.target {
-            Target::List(url) => Some(self.check_list(account, &new, url.clone()).await?),
+            Target::List(url) => Some(self.check_list(caller, &new, url.clone()).await?),
             _ => None,
         };
         self.change(move |rows, now, effects| {
             let NewJob { policy, schedule_at, finish_at, .. } = new.clone();
-            let (product, package) = package_of(rows, account, &new)?;
+            let (product, package) = package_of(rows, caller, &new)?;
             let id = JobId::generate(rows.random());
             let (kind, selection, src_versions) = selection_of(&new.target);
             check_src_versions(&package, &new.target, &src_versions)?;
@@ -78,7 +78,7 @@ impl App {
                 }
                 Target::List(url) => {
                     // Once more, since the check of the list ran by itself.
-                    let upload = listed::usable(rows, &urls, account, url, now)?;
+                    let upload = listed::usable(rows, &urls, caller, url, now)?;
                     let list = list.as_ref().expect("the list was checked");
                     let chosen = if list.is_small() {
                         Chosen::Whole(list.devices(rows, &package)?)
@@ -112,7 +112,7 @@ impl App {
             };
             let mut job = Job {
                 no: JobNo(0),
-                account,
+                account: caller.account,
                 product: product.no,
                 package: package.no,
                 id,
@@ -173,9 +173,9 @@ impl App {
         .await
     }
 
-    pub async fn job(&self, account: AccountNo, id: String) -> Result<JobView> {
+    pub async fn job(&self, caller: Caller, id: String) -> Result<JobView> {
         self.view(move |view| {
-            let job = lookup::job(view, account, &id)?;
+            let job = lookup::job(view, caller, &id)?;
             show(view, &job)
         })
         .await
@@ -183,12 +183,12 @@ impl App {
 
     pub async fn jobs_of_package(
         &self,
-        account: AccountNo,
+        caller: Caller,
         id: String,
         page: Page,
     ) -> Result<Listed<JobView>> {
         self.view(move |view| {
-            let package = lookup::package(view, account, &id)?;
+            let package = lookup::package(view, caller, &id)?;
             let listed = view.jobs_of_package(package.no, page)?;
             show_all(view, &listed)
         })
@@ -198,16 +198,16 @@ impl App {
     /// Jobs of a package that have a task of the device, newest first.
     pub async fn jobs_of_device(
         &self,
-        account: AccountNo,
+        caller: Caller,
         product_key: String,
         device_name: String,
         firmware_id: String,
         page: Page,
     ) -> Result<Listed<JobView>> {
         self.view(move |view| {
-            let product = lookup::product(view, account, &product_key)?;
+            let product = lookup::product(view, caller, &product_key)?;
             let device = lookup::device(view, &product, &device_name)?;
-            let package = lookup::package(view, account, &firmware_id)?;
+            let package = lookup::package(view, caller, &firmware_id)?;
             if package.product != product.no {
                 return Err(refusal::PACKAGE_OF_OTHER_PRODUCT.with(&product_key).into());
             }
@@ -276,11 +276,11 @@ pub(super) fn check_count(devices: u64, devices_max: Option<u64>) -> Result<()> 
 /// The package and product of a new job (rows F1 to F5 of the refusals, then those of a verification).
 pub(super) fn package_of(
     rows: &mut dyn View,
-    account: AccountNo,
+    caller: Caller,
     new: &NewJob,
 ) -> Result<(std::rc::Rc<Product>, std::rc::Rc<Package>)> {
-    let package = lookup::package(rows, account, &new.firmware_id)?;
-    let product = lookup::product(rows, account, &new.product_key)?;
+    let package = lookup::package(rows, caller, &new.firmware_id)?;
+    let product = lookup::product(rows, caller, &new.product_key)?;
     if package.product != product.no {
         return Err(refusal::PACKAGE_OF_OTHER_PRODUCT.with(&new.product_key).into());
     }

@@ -2,11 +2,10 @@
 
 use super::list::{ListError, NAMES_MAX, NameList, Place};
 use super::select::{self, Candidate, Listing, SLICE};
-use super::{App, NewJob, Result, job, package};
+use super::{App, Caller, NewJob, Result, job, package};
 use crate::files::{Files, Urls};
 use crate::store::{Rows, StoreError, Upload, UploadKind, View};
 use otaru_core::hash::Set;
-use otaru_core::id::AccountNo;
 use otaru_core::job::{Fill, Job};
 use otaru_core::package::Package;
 use otaru_core::refusal;
@@ -52,15 +51,15 @@ impl App {
     /// the list in the refusals of a static job).
     pub(super) async fn check_list(
         &self,
-        account: AccountNo,
+        caller: Caller,
         new: &NewJob,
         url: String,
     ) -> Result<CheckedList> {
         let (urls, files, new) = (self.urls.clone(), self.files.clone(), new.clone());
         let now = self.clock.now().wall;
         let found = self.view(move |view| {
-            let (_, package) = job::package_of(view, account, &new)?;
-            let upload = usable(view, &urls, account, &url, now)?;
+            let (_, package) = job::package_of(view, caller, &new)?;
+            let upload = usable(view, &urls, caller, &url, now)?;
             let sha256 = upload.stored.expect("it is usable").blob.sha256;
             let names =
                 open(&files, &sha256)?.ok_or_else(|| refusal::INVALID_PACKAGE_URL.with(&url))?;
@@ -124,12 +123,12 @@ fn open(files: &Files, sha256: &str) -> Result<Option<NameList>> {
 pub(super) fn usable(
     view: &mut (impl View + ?Sized),
     urls: &Urls,
-    account: AccountNo,
+    caller: Caller,
     url: &str,
     now: Timestamp,
 ) -> Result<Upload> {
     let key = urls.key_of(url).map_err(|_| refusal::MALFORMED_PACKAGE_URL.with(url))?;
-    package::usable_upload(view, account, UploadKind::DeviceList, url, key, now)
+    package::usable_upload(view, caller, UploadKind::DeviceList, url, key, now)
 }
 
 /// The next slice of a job that is filled from a list: its candidates, without those that have their task already,

@@ -27,7 +27,7 @@ mod select;
 mod task;
 mod upload;
 
-pub use account::Credentials;
+pub use account::{Caller, Credentials};
 pub use cancel::CancelFlags;
 pub use device::{DeviceDetail, DeviceKey, DevicesFrom, NewDevice};
 pub use devices::Gatekeeper;

@@ -1,9 +1,9 @@
 //! Packages.
 
 use super::upload::is_usable;
-use super::{App, Result, lookup};
+use super::{App, Caller, Result, lookup};
 use crate::store::{Listed, PackageFilter, Page, Rows, Upload, UploadKind, View};
-use otaru_core::id::{AccountNo, FirmwareId, PackageNo};
+use otaru_core::id::{FirmwareId, PackageNo};
 use otaru_core::package::{Blob, Package, PackageFile, PackageStatus, SignMethod};
 use otaru_core::product::Product;
 use otaru_core::refusal;
@@ -49,7 +49,7 @@ pub struct PackageView {
 impl App {
     pub async fn create_package(
         &self,
-        account: AccountNo,
+        caller: Caller,
         new: NewPackage,
     ) -> Result<(FirmwareId, Timestamp)> {
         let packages_max = self.limits.packages_max;
@@ -57,7 +57,7 @@ impl App {
         self.change(move |rows, now, _| {
             let new = new.clone();
             let product_key = new.product_key.as_deref().ok_or(refusal::NULL_PRODUCT_KEY)?;
-            let product = lookup::product(rows, account, product_key)?;
+            let product = lookup::product(rows, caller, product_key)?;
             let module = rows.module(product.no, &new.module)?;
             let module = module.ok_or_else(|| refusal::NO_MODULE.with(&new.module))?;
             let mut uploads = Vec::with_capacity(new.files.len());
@@ -67,7 +67,7 @@ impl App {
                     .map_err(|_| refusal::MALFORMED_PACKAGE_URL.with(&file.url))?;
                 uploads.push(usable_upload(
                     rows,
-                    account,
+                    caller,
                     UploadKind::Package,
                     &file.url,
                     key,
@@ -77,7 +77,7 @@ impl App {
             let blobs: Vec<&Blob> =
                 uploads.iter().map(|u| &u.stored.as_ref().expect("it is usable").blob).collect();
             check_claims(&new, &blobs)?;
-            if rows.package_name_exists(account, &new.name)? {
+            if rows.package_name_exists(caller.account, &new.name)? {
                 return Err(refusal::PACKAGE_NAME_TAKEN.with(&new.name).into());
             }
             let delta_src = new.src.as_ref().filter(|_| new.is_delta);
@@ -90,7 +90,7 @@ impl App {
             )? {
                 return Err(refusal::PACKAGE_VERSION_TAKEN.with(&new.dest).into());
             }
-            if rows.package_count(account)? >= packages_max {
+            if rows.package_count(caller.account)? >= packages_max {
                 return Err(refusal::TOO_MANY_PACKAGES.with(packages_max).into());
             }
             let files = new.files.iter().zip(&uploads).zip(&blobs).map(|((file, upload), blob)| {
@@ -102,7 +102,7 @@ impl App {
             });
             let package = Package {
                 no: PackageNo(0),
-                account,
+                account: caller.account,
                 product: product.no,
                 id: FirmwareId::generate(rows.random()),
                 name: new.name,
@@ -133,11 +133,11 @@ impl App {
         .await
     }
 
-    pub async fn package(&self, account: AccountNo, id: String) -> Result<PackageView> {
+    pub async fn package(&self, caller: Caller, id: String) -> Result<PackageView> {
         let urls = self.urls.clone();
         let now = self.clock.now().wall;
         self.view(move |view| {
-            let package = lookup::package(view, account, &id)?;
+            let package = lookup::package(view, caller, &id)?;
             let product = view.product(package.product)?.expect("a package has a product");
             let urls = package.files.iter().map(|file| file_url(&urls, file, now)).collect();
             Ok(PackageView { package: (*package).clone(), product: (*product).clone(), urls })
@@ -147,14 +147,14 @@ impl App {
 
     pub async fn packages(
         &self,
-        account: AccountNo,
+        caller: Caller,
         product_key: Option<String>,
         dest: Option<String>,
         page: Page,
     ) -> Result<Listed<(Package, Product)>> {
         self.view(move |view| {
             let product = match &product_key {
-                Some(key) => Some(lookup::product(view, account, key)?.no),
+                Some(key) => Some(lookup::product(view, caller, key)?.no),
                 None => None,
             };
             let dest = match &dest {
@@ -165,7 +165,8 @@ impl App {
                 },
                 None => None,
             };
-            let listed = view.packages(&PackageFilter { account, product, dest }, page)?;
+            let listed =
+                view.packages(&PackageFilter { account: caller.account, product, dest }, page)?;
             let mut rows = Vec::with_capacity(listed.rows.len());
             for package in listed.rows {
                 let product = view.product(package.product)?.expect("a package has a product");
@@ -176,9 +177,9 @@ impl App {
         .await
     }
 
-    pub async fn delete_package(&self, account: AccountNo, id: String) -> Result<()> {
+    pub async fn delete_package(&self, caller: Caller, id: String) -> Result<()> {
         self.change(move |rows, now, _| {
-            let package = lookup::package(rows, account, &id)?;
+            let package = lookup::package(rows, caller, &id)?;
             if rows.package_is_busy(package.no)? {
                 return Err(refusal::DELETE_PACKAGE_FAILED
                     .with("a job of it is not finished")
@@ -204,7 +205,7 @@ pub(super) fn file_url(urls: &crate::files::Urls, file: &PackageFile, now: Times
 /// The upload behind a URL that a caller names.
 pub(super) fn usable_upload(
     view: &mut (impl View + ?Sized),
-    account: AccountNo,
+    caller: Caller,
     kind: UploadKind,
     url: &str,
     key: Option<String>,
@@ -214,7 +215,8 @@ pub(super) fn usable_upload(
         Some(key) => view.upload(&key)?,
         None => None,
     };
-    let ours = upload.filter(|u| u.account == account && u.kind == kind && is_usable(u, now));
+    let ours =
+        upload.filter(|u| u.account == caller.account && u.kind == kind && is_usable(u, now));
     Ok(ours.ok_or_else(|| refusal::INVALID_PACKAGE_URL.with(url))?)
 }
 

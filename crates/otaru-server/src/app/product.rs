@@ -1,7 +1,7 @@
 //! Products.
 
-use super::{App, Result, lookup};
-use otaru_core::id::{AccountNo, ProductKey, ProductNo, spell};
+use super::{App, Caller, Result, lookup};
+use otaru_core::id::{ProductKey, ProductNo, spell};
 use otaru_core::product::{Product, ProductProfile};
 use otaru_core::refusal;
 
@@ -13,19 +13,19 @@ pub struct NewProduct {
 }
 
 impl App {
-    pub async fn create_product(&self, account: AccountNo, new: NewProduct) -> Result<Product> {
+    pub async fn create_product(&self, caller: Caller, new: NewProduct) -> Result<Product> {
         let products_max = self.limits.products_max;
         self.change(move |rows, now, _| {
             let NewProduct { name, profile } = new.clone();
-            if rows.product_name_exists(account, &name)? {
+            if rows.product_name_exists(caller.account, &name)? {
                 return Err(refusal::PRODUCT_NAME_TAKEN.with(name).into());
             }
-            if rows.product_count(account)? >= products_max {
+            if rows.product_count(caller.account)? >= products_max {
                 return Err(refusal::TOO_MANY_PRODUCTS.with(products_max).into());
             }
             let mut product = Product {
                 no: ProductNo(0),
-                account,
+                account: caller.account,
                 key: ProductKey::generate(rows.random()),
                 secret: spell(rows.random(), 16),
                 name,
@@ -39,9 +39,9 @@ impl App {
     }
 
     /// A product and how many devices it has.
-    pub async fn product(&self, account: AccountNo, key: String) -> Result<(Product, u64)> {
+    pub async fn product(&self, caller: Caller, key: String) -> Result<(Product, u64)> {
         self.view(move |view| {
-            let product = lookup::product(view, account, &key)?;
+            let product = lookup::product(view, caller, &key)?;
             let devices = view.device_count(product.no)?;
             Ok(((*product).clone(), devices))
         })

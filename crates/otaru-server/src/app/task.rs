@@ -150,13 +150,13 @@ impl super::App {
     /// Tasks of a job, newest first, and how many there are.
     pub async fn tasks(
         &self,
-        account: otaru_core::id::AccountNo,
+        caller: super::Caller,
         job_id: String,
         status: Option<TaskStatus>,
         filter: TaskFilter,
     ) -> super::Result<crate::store::Listed<TaskView>> {
         self.view(move |view| {
-            let job = super::lookup::job(view, account, &job_id)?;
+            let job = super::lookup::job(view, caller, &job_id)?;
             let package = view.package(job.package)?.expect("a job has a package");
             let product = view.product(job.product)?.expect("a job has a product");
             let (tasks, total) = match &filter {

@@ -1,9 +1,8 @@
 //! Upload tickets: a minute to upload, an hour to use.
 
-use super::{App, Result};
+use super::{App, Caller, Result};
 use crate::files::UploadForm;
 use crate::store::{StoredUpload, Upload, UploadKind};
-use otaru_core::id::AccountNo;
 use otaru_core::package::Blob;
 use otaru_core::time::{HOUR_MS, MINUTE_MS, Timestamp};
 
@@ -32,11 +31,11 @@ impl App {
     /// Issues a ticket; `suffix` is one of `package::SUFFIXES`, or `csv` for a list of devices.
     pub async fn issue_upload(
         &self,
-        account: AccountNo,
+        caller: Caller,
         kind: UploadKind,
         suffix: String,
     ) -> Result<Slot> {
-        let key = format!("ota/{:x}/{}.{suffix}", account.0, self.random.hex(16));
+        let key = format!("ota/{:x}/{}.{suffix}", caller.account.0, self.random.hex(16));
         let bytes_max = self.bytes_max(kind);
         let ticket = key.clone();
         let issued_at = self
@@ -44,7 +43,7 @@ impl App {
                 let key = ticket.clone();
                 rows.insert_upload(&Upload {
                     key,
-                    account,
+                    account: caller.account,
                     kind,
                     issued_at: now,
                     stored: None,

@@ -73,13 +73,14 @@ mod tests {
         let credentials =
             Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
         let account = app.ensure_account(credentials).await.unwrap().account;
+        let caller = crate::app::Caller::main(account);
         let stored = |content: &'static [u8]| {
             let mut file = files.create(100).unwrap();
             assert!(file.write(content).unwrap());
             file.keep().unwrap()
         };
         let (named, orphan) = (stored(b"named"), stored(b"orphan"));
-        let slot = app.issue_upload(account, UploadKind::Package, "bin".into()).await.unwrap();
+        let slot = app.issue_upload(caller, UploadKind::Package, "bin".into()).await.unwrap();
         assert!(app.uploaded(slot.form.key, named.clone()).await.unwrap());
         let there = |digest: &str| files.read(digest).unwrap().is_some();
         // The files were stored just now by the real clock, long before this moment.

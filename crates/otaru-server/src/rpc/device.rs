@@ -119,7 +119,7 @@ async fn register(context: Context<'_>, request: RegisterDevice) -> app::Result<
     }
     let nickname = request.nickname.unwrap_or_default();
     let new = NewDevice { product_key: request.product_key, name, nickname };
-    let (product, device) = context.app.register_device(context.account, new).await?;
+    let (product, device) = context.app.register_device(context.caller, new).await?;
     let data = RegisteredDeviceData {
         dev_eui: request.dev_eui,
         device_name: device.name.to_string(),
@@ -152,7 +152,7 @@ async fn page(context: Context<'_>, request: QueryDevice) -> app::Result<DeviceP
         None => DevicesFrom::Skip(paging.rows().skip),
     };
     let (product, devices, total) =
-        context.app.devices(context.account, key.clone(), from, paging.size).await?;
+        context.app.devices(context.caller, key.clone(), from, paging.size).await?;
     let is_full = u32::try_from(devices.len()) == Ok(paging.size);
     let last = devices.last().filter(|_| is_full).map(|(device, _)| device.no);
     let numbers = paging.of(total);
@@ -212,7 +212,7 @@ async fn detail(context: Context<'_>, request: QueryDeviceDetail) -> app::Result
     let QueryDeviceDetail { device_name, iot_id, product_key } = request;
     let key = DeviceKey { iot_id, product_key, device_name };
     let app::DeviceDetail { product, device, status, version } =
-        context.app.device_detail(context.account, key).await?;
+        context.app.device_detail(context.caller, key).await?;
     let Device {
         no: _,
         product: _,

@@ -178,8 +178,7 @@ reply! {
 }
 
 async fn query(context: Context<'_>, request: QueryJob) -> app::Result<JobReply> {
-    let JobView { job, package, product } =
-        context.app.job(context.account, request.job_id).await?;
+    let JobView { job, package, product } = context.app.job(context.caller, request.job_id).await?;
     let (gray_percent, dynamic_mode) = match job.selection {
         Selection::Gray(share) => (Some(share.to_string()), None),
         Selection::Dynamic(mode) => (None, Some(mode.as_wire())),
@@ -231,7 +230,7 @@ fn tags(job: &Job) -> Vec<TagRow> {
 async fn of_package(context: Context<'_>, request: ListJobsOfPackage) -> app::Result<JobPage> {
     let paging = Paging::check(request.current_page, request.page_size, 200)?;
     let listed =
-        context.app.jobs_of_package(context.account, request.firmware_id, paging.rows()).await?;
+        context.app.jobs_of_package(context.caller, request.firmware_id, paging.rows()).await?;
     Ok(page(paging, &listed))
 }
 
@@ -240,7 +239,7 @@ async fn of_device(context: Context<'_>, request: ListJobsOfDevice) -> app::Resu
     let ListJobsOfDevice { device_name, firmware_id, product_key, .. } = request;
     let listed = context
         .app
-        .jobs_of_device(context.account, product_key, device_name, firmware_id, paging.rows())
+        .jobs_of_device(context.caller, product_key, device_name, firmware_id, paging.rows())
         .await?;
     Ok(page(paging, &listed))
 }

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use otaru_core::refusal::{self, Refusal};
 use otaru_core::time::Now;
 
-use crate::app::{App, AppError};
+use crate::app::{App, AppError, Caller};
 use crate::store::{self, StoreError};
 use auth::{AccessKey, KeyStatus};
 use error::GatewayError;
@@ -132,7 +132,8 @@ impl Rpc {
         self.app
             .remember_nonce(used.to_stored(&claim.access_key_id))
             .map_err(|error| unavailable(&error))?;
-        let context = Context { app: &self.app, account, now: now.wall, params };
+        let caller = Caller::main(account);
+        let context = Context { app: &self.app, caller, now: now.wall, params };
         let op = match call {
             Call::Offered(op) => *op,
             Call::NotOffered(name) => {

@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 
-use otaru_core::id::AccountNo;
 use otaru_core::refusal::Code;
 use otaru_core::time::Timestamp;
 
@@ -14,13 +13,13 @@ use super::params::Params;
 use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
 use super::{device, job, package, product, task, upload};
-use crate::app::{self, App};
+use crate::app::{self, App, Caller};
 
 /// What a handler knows beside its request.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub app: &'a App,
-    pub account: AccountNo,
+    pub caller: Caller,
     pub now: Timestamp,
     /// For the few rules about parameters that the operation doesn't have.
     pub params: &'a Params,

@@ -137,7 +137,7 @@ reply! {
 
 async fn create(context: Context<'_>, request: CreatePackage) -> app::Result<CreatedPackage> {
     let new = new_package(request)?;
-    let (id, created_at) = context.app.create_package(context.account, new).await?;
+    let (id, created_at) = context.app.create_package(context.caller, new).await?;
     let data = CreatedPackageData { firmware_id: id.to_string(), utc_create: utc(created_at) };
     Ok(CreatedPackage { data })
 }
@@ -261,7 +261,7 @@ pub(super) fn check_url(url: &str) -> Result<(), Refusal> {
 
 async fn query(context: Context<'_>, request: QueryPackage) -> app::Result<PackageReply> {
     let PackageView { package, product, urls } =
-        context.app.package(context.account, request.firmware_id).await?;
+        context.app.package(context.caller, request.firmware_id).await?;
     let method = package.sign_method;
     let files = package.files.iter().zip(&urls).map(|(file, url)| PackageFile {
         md5: file.blob.md5.clone(),
@@ -300,7 +300,7 @@ async fn list(context: Context<'_>, request: ListPackages) -> app::Result<Packag
     let paging = Paging::check(request.current_page, request.page_size, 100)?;
     let listed = context
         .app
-        .packages(context.account, request.product_key, request.dest_version, paging.rows())
+        .packages(context.caller, request.product_key, request.dest_version, paging.rows())
         .await?;
     let numbers = paging.of(listed.total);
     Ok(PackagePage {
@@ -334,5 +334,5 @@ fn row(package: Package, product: Product) -> PackageRow {
 }
 
 async fn delete(context: Context<'_>, request: DeletePackage) -> app::Result<()> {
-    context.app.delete_package(context.account, request.firmware_id).await
+    context.app.delete_package(context.caller, request.firmware_id).await
 }

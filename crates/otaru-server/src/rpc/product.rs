@@ -97,7 +97,7 @@ reply! {
 async fn create(context: Context<'_>, request: CreateProduct) -> app::Result<CreatedProduct> {
     let profile = profile(&request)?;
     let new = NewProduct { name: request.product_name, profile };
-    let product = context.app.create_product(context.account, new).await?;
+    let product = context.app.create_product(context.caller, new).await?;
     Ok(created(product))
 }
 
@@ -195,7 +195,7 @@ fn created(product: Product) -> CreatedProduct {
 }
 
 async fn query(context: Context<'_>, request: QueryProduct) -> app::Result<ProductReply> {
-    let (product, devices) = context.app.product(context.account, request.product_key).await?;
+    let (product, devices) = context.app.product(context.caller, request.product_key).await?;
     let Product { no: _, account: _, key, secret, name, profile, created_at } = product;
     let ProductProfile {
         node_type,

@@ -81,7 +81,7 @@ async fn list(context: Context<'_>, request: ListTasks) -> app::Result<TaskPage>
         None => TaskFilter::Devices(request.device_names),
     };
     let listed =
-        context.app.tasks(context.account, request.job_id, status.transpose()?, filter).await?;
+        context.app.tasks(context.caller, request.job_id, status.transpose()?, filter).await?;
     // Tasks of named devices are one page, however many there are.
     let numbers = paging.map(|paging| paging.of(listed.total));
     Ok(TaskPage {
@@ -140,5 +140,5 @@ async fn cancel(context: Context<'_>, request: CancelTasks) -> app::Result<()> {
     if !flags.any() {
         return Err(refusal::NO_CANCEL_OPTION.into());
     }
-    context.app.cancel_tasks(context.account, request.job_id, flags).await
+    context.app.cancel_tasks(context.caller, request.job_id, flags).await
 }

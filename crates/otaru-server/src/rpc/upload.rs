@@ -67,7 +67,7 @@ async fn for_package(context: Context<'_>, request: GeneratePackageUrl) -> app::
     if !SUFFIXES.contains(&suffix.as_str()) {
         return Err(refusal::INVALID_UPLOAD_PARAMETER.with(suffix).into());
     }
-    let slot = context.app.issue_upload(context.account, UploadKind::Package, suffix).await?;
+    let slot = context.app.issue_upload(context.caller, UploadKind::Package, suffix).await?;
     let UploadForm { host, key, access_key_id, policy, signature } = slot.form;
     let data = PackageUrlData {
         firmware_url: slot.file_url,
@@ -87,7 +87,7 @@ async fn for_device_list(
     _: GenerateDeviceListUrl,
 ) -> app::Result<DeviceListUrl> {
     let suffix = "csv".to_owned();
-    let slot = context.app.issue_upload(context.account, UploadKind::DeviceList, suffix).await?;
+    let slot = context.app.issue_upload(context.caller, UploadKind::DeviceList, suffix).await?;
     let UploadForm { host, key, access_key_id, policy, signature } = slot.form;
     let data = DeviceListUrlData {
         access_key_id,

@@ -16,7 +16,8 @@ use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::session::Limits;
 use otaru_server::app::{
-    self, App, AppError, CancelFlags, Credentials, Gatekeeper, NewDevice, NewJob, NewProduct,
+    self, App, AppError, Caller, CancelFlags, Credentials, Gatekeeper, NewDevice, NewJob,
+    NewProduct,
 };
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
@@ -53,7 +54,7 @@ impl<T> From<app::Result<T>> for Answer<T> {
 
 /// What a scenario starts with.
 pub struct Seeded {
-    pub account: AccountNo,
+    pub caller: Caller,
     pub product: ProductKey,
     pub names: Vec<DeviceName>,
     pub logins: Vec<Login>,
@@ -145,8 +146,9 @@ impl Node {
             access_key_secret: "simulation".to_owned(),
         };
         let account = self.app.ensure_account(credentials).await.expect("a fresh store").account;
+        let caller = Caller::main(account);
         let new = NewProduct { name: "lamp".to_owned(), profile: ProductProfile::default() };
-        let product = self.app.create_product(account, new).await.expect("a fresh store");
+        let product = self.app.create_product(caller, new).await.expect("a fresh store");
         let (mut names, mut logins) = (Vec::new(), Vec::new());
         for n in 0..devices {
             let name: DeviceName = format!("device-{n:04}").parse().expect("a name");
@@ -156,14 +158,14 @@ impl Node {
                 nickname: String::new(),
             };
             let (_, device) =
-                self.app.register_device(account, new).await.expect("a new name of a product");
+                self.app.register_device(caller, new).await.expect("a new name of a product");
             logins.push(login(&product.key, &name, &device.secret, n));
             names.push(name);
         }
         let (no, now) = (product.no, self.clock.now().wall);
         let packages = self.store.change(move |rows| insert_packages(rows, account, no, now)).await;
         let packages = packages.expect("a fresh store");
-        Seeded { account, product: product.key, names, logins, packages }
+        Seeded { caller, product: product.key, names, logins, packages }
     }
 
     pub async fn create_job(&self, seeded: &Seeded, tag: JobTag, plan: &JobPlan) -> Answer<JobId> {
@@ -179,11 +181,11 @@ impl Node {
                 .zip(plan.finish_after)
                 .map(|(at, minutes)| at.plus_minutes(minutes)),
         };
-        self.app.create_job(seeded.account, new).await.map(|(id, _)| id).into()
+        self.app.create_job(seeded.caller, new).await.map(|(id, _)| id).into()
     }
 
     pub async fn cancel(&self, seeded: &Seeded, job: &JobId, flags: CancelFlags) -> Answer<()> {
-        self.app.cancel_tasks(seeded.account, job.to_string(), flags).await.into()
+        self.app.cancel_tasks(seeded.caller, job.to_string(), flags).await.into()
     }
 
     pub async fn scan(&self, wanted: Wanted) -> Result<Scan, StoreError> {

@@ -177,7 +177,7 @@ async fn verification_opens_or_closes_the_package() {
     );
     let verify = || world.job(&package, Target::Verify(names(&["dev-a", "dev-b"])));
     let status = || async {
-        let view = world.app.package(world.account, package.clone()).await.unwrap();
+        let view = world.app.package(world.caller, package.clone()).await.unwrap();
         (view.package.status, view.package.verify_percent)
     };
     world.create(verify()).await;
@@ -243,7 +243,7 @@ async fn canceling_takes_the_statuses_that_are_named() {
     let package = world.package("2.0").await;
     let job = world.create(world.job(&package, Target::All(vec![]))).await;
     let told = world.app.device_detail(
-        world.account,
+        world.caller,
         DeviceKey {
             product_key: Some(world.product.key.to_string()),
             device_name: Some("dev-a".into()),
@@ -252,7 +252,7 @@ async fn canceling_takes_the_statuses_that_are_named() {
     );
     let told = told.await.unwrap().device;
     world.pulls(&told).await;
-    let cancel = |flags| world.app.cancel_tasks(world.account, job.clone(), flags);
+    let cancel = |flags| world.app.cancel_tasks(world.caller, job.clone(), flags);
     cancel(CancelFlags { queued: true, ..CancelFlags::default() }).await.unwrap();
     assert_eq!(world.state(&job).await, "IN_PROGRESS: NOTIFIED CANCELED CANCELED");
     cancel(CancelFlags { notified: true, ..CancelFlags::default() }).await.unwrap();

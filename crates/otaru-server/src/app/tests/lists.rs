@@ -4,7 +4,7 @@ use crate::store::UploadKind;
 impl World {
     /// Uploads a list of names and returns its URL.
     async fn list(&self, content: &str) -> String {
-        let slot = self.app.issue_upload(self.account, UploadKind::DeviceList, "csv".into()).await;
+        let slot = self.app.issue_upload(self.caller, UploadKind::DeviceList, "csv".into()).await;
         let slot = slot.unwrap();
         let mut file = self.files.create(64 * 1024 * 1024).unwrap();
         assert!(file.write(content.as_bytes()).unwrap());
@@ -19,7 +19,7 @@ impl World {
 
     /// Registers `count` devices at once.
     async fn fleet(&self, count: u32) {
-        let (account, product) = (self.account, self.product.no);
+        let (account, product) = (self.caller.account, self.product.no);
         self.app
             .change(move |rows, now, _| {
                 for n in 0..count {
@@ -55,7 +55,7 @@ async fn a_listed_device_counts_once_and_skips_at_the_destination() {
     let new = world.list_job(&package, "DeviceName\r\ndev-a\r\ndev-b\r\ndev-a\r\n").await;
     let job = world.create(new).await;
     assert_eq!(world.state(&job).await, "IN_PROGRESS: QUEUED");
-    let view = world.app.job(world.account, job).await.unwrap();
+    let view = world.app.job(world.caller, job).await.unwrap();
     assert_eq!((view.job.selection.target_wire(), view.job.list), ("SPECIFIC", None));
 }
 
@@ -79,7 +79,7 @@ async fn a_list_is_refused_by_what_it_holds() {
         assert_eq!(world.refused(new).await, code, "{content:?}");
     }
     let unknown = world.list_job(&full, &"dev-zz\ndev-a\n".repeat(12)).await;
-    let Err(AppError::Refused(refusal)) = world.app.create_job(world.account, unknown).await else {
+    let Err(AppError::Refused(refusal)) = world.app.create_job(world.caller, unknown).await else {
         panic!("it names unknown devices")
     };
     assert!(refusal.detail.unwrap().starts_with("12: dev-zz"), "the count and the first ten");

@@ -9,7 +9,6 @@ use crate::files::Files;
 use crate::mqtt::{Devices, Epoch, Peer, Report};
 use crate::store::sqlite::SqliteEngine;
 use otaru_core::device::Device;
-use otaru_core::id::AccountNo;
 use otaru_core::message::{Inform, Progress};
 use otaru_core::package::{Package, PackageFile, PackageStatus, SignMethod};
 use otaru_core::product::{Product, ProductProfile};
@@ -22,7 +21,7 @@ const START: Timestamp = Timestamp(1_790_000_000_000);
 /// A node with a product, in a folder of its own.
 struct World {
     app: Arc<App>,
-    account: AccountNo,
+    caller: Caller,
     product: Product,
     files: Files,
     _folder: tempfile::TempDir,
@@ -49,9 +48,10 @@ impl World {
         let credentials =
             Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
         let account = app.ensure_account(credentials).await.unwrap().account;
+        let caller = Caller::main(account);
         let new = NewProduct { name: "lamp".into(), profile: ProductProfile::default() };
-        let product = app.create_product(account, new).await.unwrap();
-        Self { app, account, product, files, _folder: folder }
+        let product = app.create_product(caller, new).await.unwrap();
+        Self { app, caller, product, files, _folder: folder }
     }
 
     async fn device(&self, name: &str) -> Device {
@@ -60,7 +60,7 @@ impl World {
             name: Some(name.parse().unwrap()),
             nickname: String::new(),
         };
-        self.app.register_device(self.account, new).await.unwrap().1
+        self.app.register_device(self.caller, new).await.unwrap().1
     }
 
     /// A full package to `dest` that needs no verification.
@@ -74,7 +74,7 @@ impl World {
         delta_src: Option<&str>,
         status: PackageStatus,
     ) -> String {
-        let (account, product) = (self.account, self.product.no);
+        let (account, product) = (self.caller.account, self.product.no);
         let (dest, src) = (version(dest), delta_src.map(version));
         self.app
             .change(move |rows, now, _| {
@@ -125,11 +125,11 @@ impl World {
     }
 
     async fn create(&self, new: NewJob) -> String {
-        self.app.create_job(self.account, new).await.unwrap().0.to_string()
+        self.app.create_job(self.caller, new).await.unwrap().0.to_string()
     }
 
     async fn refused(&self, new: NewJob) -> &'static str {
-        match self.app.create_job(self.account, new).await {
+        match self.app.create_job(self.caller, new).await {
             Err(AppError::Refused(refusal)) => refusal.code,
             other => panic!("not refused: {other:?}"),
         }
@@ -165,7 +165,7 @@ impl World {
 
     async fn tasks(&self, job: &str) -> Vec<Task> {
         let filter = TaskFilter::Page(crate::store::Page { skip: 0, take: 100 });
-        let listed = self.app.tasks(self.account, job.to_owned(), None, filter).await.unwrap();
+        let listed = self.app.tasks(self.caller, job.to_owned(), None, filter).await.unwrap();
         assert_eq!(listed.total, listed.rows.len() as u64, "counts equal the tasks");
         let mut tasks: Vec<_> = listed.rows.into_iter().map(|row| row.task).collect();
         tasks.reverse();
@@ -176,7 +176,7 @@ impl World {
     async fn state(&self, job: &str) -> String {
         let tasks = self.tasks(job).await;
         let statuses: Vec<_> = tasks.iter().map(|task| task.status.as_wire()).collect();
-        let view = self.app.job(self.account, job.to_owned()).await.unwrap();
+        let view = self.app.job(self.caller, job.to_owned()).await.unwrap();
         format!("{}: {}", view.job.status.as_wire(), statuses.join(" "))
     }
 

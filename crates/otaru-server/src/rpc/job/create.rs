@@ -43,7 +43,7 @@ pub(super) async fn dynamic(
 }
 
 async fn create(context: Context<'_>, new: NewJob) -> app::Result<CreatedJob> {
-    let (id, created_at) = context.app.create_job(context.account, new).await?;
+    let (id, created_at) = context.app.create_job(context.caller, new).await?;
     let data = CreatedJobData { job_id: id.to_string(), utc_create: utc(created_at) };
     Ok(CreatedJob { data })
 }

@@ -287,6 +287,12 @@ impl Task {
         }
     }
 
+    /// Whether a push of it is paid for by the job's rate: the first that the device hears of, whatever it reported
+    /// before. A first push that was lost is paid for again.
+    pub fn is_first_push(&self) -> bool {
+        !self.told || self.status == TaskStatus::Queued
+    }
+
     /// Whether the task would be pushed to its device if that came online now: the job must be open and push.
     pub fn is_pushable(&self, policy: &Policy) -> bool {
         policy.need_push

@@ -13,7 +13,6 @@ use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
 use otaru_core::message::{Upgrade, UpgradeFile};
 use otaru_core::package::Package;
 use otaru_core::policy::Tag;
-use otaru_core::task::TaskStatus;
 use otaru_core::time::Timestamp;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -192,7 +191,7 @@ impl App {
             for task in view.unfinished_tasks(peer.device)? {
                 let job = view.job(task.job)?.expect("a task has a job");
                 if job.is_open(now) && task.is_pushable(&job.policy) {
-                    let first = task.status == TaskStatus::Queued;
+                    let first = task.is_first_push();
                     ready.push(Ready { task: task.no, job: task.job, device: task.device, first });
                 }
             }
@@ -228,7 +227,9 @@ impl App {
                 .collect();
             left.into_iter().try_for_each(|(job, bucket)| push::keep_rate(rows, job, bucket))?;
             for &due in &dues {
-                let Some(push) = push::tell(rows, due.ready.task, now, &mut effects)? else {
+                let Some(push) =
+                    push::tell(rows, due.ready.task, due.bucket.is_some(), now, &mut effects)?
+                else {
                     continue;
                 };
                 let Judged { job, package, .. } = &push.judged;

@@ -2,7 +2,7 @@
 
 use super::dynamic;
 use super::effect::Effects;
-use super::task::{Judged, Outcome};
+use super::task::{Judged, Outcome, push_ready};
 use crate::store::{Result, Rows};
 use otaru_core::id::{JobNo, TaskNo};
 use otaru_core::job::{Job, StoredBucket};
@@ -23,10 +23,11 @@ pub(super) fn told(judged: Judged, outcome: Outcome) -> Option<(Judged, Task)> {
     }
 }
 
-/// Marks a task as told just before its message leaves.
+/// Marks a task as told just before its message leaves. `is_paid`: the job's rate paid for a first push.
 pub(super) fn tell(
     rows: &mut dyn Rows,
     task: TaskNo,
+    is_paid: bool,
     now: Timestamp,
     effects: &mut Effects,
 ) -> Result<Option<Push>> {
@@ -36,6 +37,11 @@ pub(super) fn tell(
         return Ok(None);
     }
     let was_queued = judged.task.status == TaskStatus::Queued;
+    if judged.task.is_first_push() && !is_paid {
+        // It was told when it was offered, but that push was lost since: it has to wait for the rate once more.
+        push_ready(&judged.job, &judged.task, now, effects);
+        return Ok(None);
+    }
     let version = rows.version(judged.task.device, &judged.package.module)?;
     let outcome = judged.meet(rows, Event::Push { version: version.as_ref() }, now, effects)?;
     dynamic::look_at_freed(rows, now, effects)?;

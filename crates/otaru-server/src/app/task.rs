@@ -90,7 +90,7 @@ impl Judged {
 /// Notes that a task can be pushed, when its job is open and pushes.
 pub(super) fn push_ready(job: &Job, task: &Task, now: Timestamp, effects: &mut Effects) {
     if job.is_open(now) && task.is_pushable(&job.policy) {
-        let first = task.status == TaskStatus::Queued;
+        let first = task.is_first_push();
         effects.ready.push(Ready { task: task.no, job: task.job, device: task.device, first });
     }
 }

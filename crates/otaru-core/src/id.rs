@@ -29,6 +29,8 @@ number! {
     JobNo;
     /// The store's number of a task.
     TaskNo;
+    /// The store's number of a consumer group.
+    ConsumerGroupNo;
 }
 
 /// What is wrong with a name or id.
@@ -88,6 +90,10 @@ fn device_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-_.@:".contains(c)
 }
 
+fn consumer_group(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
 text_id! {
     /// Key of a product: 1 to 32 letters and digits; ours have 11.
     ProductKey, 1..=32, alphanumeric;
@@ -101,6 +107,8 @@ text_id! {
     JobId, 1..=64, alphanumeric;
     /// Id of a task on the wire: letters and digits; ours have 26.
     TaskId, 1..=64, alphanumeric;
+    /// Id of a consumer group, unique in its account: letters, digits and `_`; ours have 26, but for the default one.
+    ConsumerGroupId, 1..=64, consumer_group;
 }
 
 const ALPHABET: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -145,6 +153,12 @@ impl JobId {
 impl TaskId {
     pub fn generate(random: u128) -> Self {
         Self(format!("{}0300", spell(random, 22)).into())
+    }
+}
+
+impl ConsumerGroupId {
+    pub fn generate(random: u128) -> Self {
+        Self(format!("{}0400", spell(random, 22)).into())
     }
 }
 

@@ -15,6 +15,7 @@ pub mod rate;
 pub mod refusal;
 pub mod selection;
 pub mod signature;
+pub mod subscription;
 pub mod task;
 pub mod time;
 pub mod version;

@@ -192,6 +192,32 @@ codes! {
     NO_CANCEL_OPTION = "iot.firmware.CancelOptionIsMandatory", "At least one cancel option is required.";
     NOT_SCHEDULED = "iot.firmware.JobHasNoScheduleTime", "The job is not scheduled.";
     CANCEL_TASKS_FAILED = "iot.firmware.CancelOTATaskByJobFailed", "Failed to cancel the tasks.";
+
+    INVALID_SUBSCRIPTION_KIND = "iot.consumer.group.InvalidSubscribeType", "The subscription type is invalid.";
+    NO_NOTICES = "iot.consumer.group.CallbackTypeEmpty", "No message type is switched on.";
+    NO_QUEUE_NOTICE = "iot.consumer.group.MnsNotSupport", "A queue subscription does not support this.";
+    INVALID_QUEUE = "iot.consumer.group.MnsCheckFailed", "The queue configuration is invalid.";
+    INVALID_CONSUMER_GROUP_ID = "iot.consumer.group.InvalidConsumerGroupId", "The consumer group ID is invalid.";
+    INVALID_CONSUMER_GROUP_NAME = "iot.consumer.group.InvalidConsumerGroupName",
+        "The consumer group name is invalid.";
+    INVALID_CONSUMER_GROUP = "iot.consumer.group.InvalidConsumerGroup", "The consumer group is invalid.";
+    NO_CONSUMER_GROUP = "iot.consumer.group.ConsumerGroupNotExist", "The consumer group does not exist.";
+    CONSUMER_GROUP_NAME_TAKEN = "iot.consumer.group.ConsumerGroupNameExisted",
+        "The consumer group name is already used.";
+    TOO_MANY_CONSUMER_GROUPS = "iot.consumer.group.ConsumerGroupExceedLimit",
+        "The number of consumer groups exceeds the limit.";
+    TOO_MANY_SUBSCRIBED_GROUPS = "iot.consumer.group.ConsumerGroupExceedsLimit",
+        "The number of consumer groups of the subscription exceeds the limit.";
+    DEFAULT_GROUP_IS_FIXED = "iot.consumer.group.ChangeDefaultConsumerGroupNotAllowed",
+        "The default consumer group cannot be changed.";
+    CREATE_CONSUMER_GROUP_FAILED = "iot.consumer.group.CreateConsumerGroupFailed",
+        "Failed to create the consumer group.";
+    UPDATE_CONSUMER_GROUP_FAILED = "iot.consumer.group.UpdateConsumerGroupFailed",
+        "Failed to update the consumer group.";
+    DELETE_CONSUMER_GROUP_FAILED = "iot.consumer.group.DeleteConsumerGroupFailed",
+        "The consumer group cannot be deleted.";
+    CONSUMER_GROUP_STATUS_FAILED = "iot.consumer.group.QueryConsumerGroupStatusFailed",
+        "Failed to query the status of the consumer group.";
 }
 
 #[cfg(test)]

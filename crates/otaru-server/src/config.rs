@@ -99,6 +99,13 @@ struct LimitSettings {
     /// Products of an account [default: 1000]
     #[arg(long = "limits-products-max", env = "OTARU_LIMITS_PRODUCTS_MAX", value_name = "N")]
     products_max: Option<u64>,
+    /// Consumer groups of an account [default: 1000]
+    #[arg(
+        long = "limits-consumer-groups-max",
+        env = "OTARU_LIMITS_CONSUMER_GROUPS_MAX",
+        value_name = "N"
+    )]
+    consumer_groups_max: Option<u64>,
     /// Devices of an account [default: no limit]
     #[arg(long = "limits-devices-max", env = "OTARU_LIMITS_DEVICES_MAX", value_name = "N")]
     devices_max: Option<u64>,
@@ -192,6 +199,9 @@ impl Settings {
             limits: LimitSettings {
                 packages_max: limits.packages_max.or(below.limits.packages_max),
                 products_max: limits.products_max.or(below.limits.products_max),
+                consumer_groups_max: limits
+                    .consumer_groups_max
+                    .or(below.limits.consumer_groups_max),
                 devices_max: limits.devices_max.or(below.limits.devices_max),
                 package_bytes_max: limits.package_bytes_max.or(below.limits.package_bytes_max),
                 device_list_bytes_max: limits
@@ -219,6 +229,7 @@ impl Settings {
         let limits = Limits {
             packages_max: given.packages_max.unwrap_or(usual.packages_max),
             products_max: given.products_max.unwrap_or(usual.products_max),
+            consumer_groups_max: given.consumer_groups_max.unwrap_or(usual.consumer_groups_max),
             devices_max: given.devices_max.or(usual.devices_max),
             package_bytes_max: given.package_bytes_max.unwrap_or(usual.package_bytes_max),
             device_list_bytes_max: given

@@ -24,6 +24,7 @@ mod product;
 mod push;
 mod report;
 mod select;
+mod subscription;
 mod task;
 mod upload;
 
@@ -35,6 +36,7 @@ pub use error::{AppError, Result};
 pub use job::{JobView, NewJob, Target};
 pub use package::{NewFile, NewPackage, PackageView};
 pub use product::NewProduct;
+pub use subscription::{GroupFilter, NewSubscription};
 pub use task::{TaskFilter, TaskView};
 pub use upload::{Slot, UploadSlot};
 
@@ -55,6 +57,8 @@ pub struct Limits {
     pub packages_max: u64,
     /// Products of an account.
     pub products_max: u64,
+    /// Consumer groups of an account, the default one among them.
+    pub consumer_groups_max: u64,
     /// Devices of an account; `None`: no cap.
     pub devices_max: Option<u64>,
     /// Bytes of a package file.
@@ -74,6 +78,7 @@ impl Default for Limits {
         Self {
             packages_max: 500,
             products_max: 1_000,
+            consumer_groups_max: 1_000,
             devices_max: None,
             package_bytes_max: 1_000 * 1024 * 1024,
             device_list_bytes_max: 64 * 1024 * 1024,

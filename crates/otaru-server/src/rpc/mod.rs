@@ -17,6 +17,7 @@ pub mod params;
 pub mod product;
 pub mod quota;
 pub mod request;
+pub mod subscription;
 pub mod task;
 pub mod tree;
 pub mod upload;

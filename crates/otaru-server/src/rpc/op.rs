@@ -12,7 +12,7 @@ use super::error::GatewayError;
 use super::params::Params;
 use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
-use super::{device, job, package, product, task, upload};
+use super::{device, job, package, product, subscription, task, upload};
 use crate::app::{self, App, Caller};
 
 /// What a handler knows beside its request.
@@ -115,9 +115,16 @@ pub(super) use op;
 
 /// Every operation that is offered.
 pub fn all() -> impl Iterator<Item = &'static Op> {
-    [product::OPS, device::OPS, upload::OPS, package::OPS, job::OPS, task::OPS]
-        .into_iter()
-        .flatten()
+    let families = [
+        product::OPS,
+        device::OPS,
+        subscription::OPS,
+        upload::OPS,
+        package::OPS,
+        job::OPS,
+        task::OPS,
+    ];
+    families.into_iter().flatten()
 }
 
 /// An offered operation by its name; case counts.
@@ -200,24 +207,6 @@ pub const NOT_OFFERED: &[(Family, &[&str])] = &[
             "DeleteProductTags",
             "ListProductTags",
             "ListProductByTags",
-        ],
-    ),
-    (
-        Family::Subscription,
-        &[
-            "CreateSubscribeRelation",
-            "QuerySubscribeRelation",
-            "DeleteSubscribeRelation",
-            "UpdateSubscribeRelation",
-            "CreateConsumerGroup",
-            "QueryConsumerGroupList",
-            "QueryConsumerGroupStatus",
-            "QueryConsumerGroupByGroupId",
-            "DeleteConsumerGroup",
-            "UpdateConsumerGroup",
-            "CreateConsumerGroupSubscribeRelation",
-            "DeleteConsumerGroupSubscribeRelation",
-            "ResetConsumerGroupPosition",
         ],
     ),
     (Family::Messaging, &["Pub"]),

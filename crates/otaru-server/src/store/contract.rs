@@ -1,5 +1,7 @@
 //! What every engine does, whichever it is. Its tests call [`holds_for`] with a way to open a new, empty store.
 
+mod subscription;
+
 use super::*;
 use otaru_core::job::{
     DynamicMode, Fill, GrayPercent, JobKind, JobStatus, Selection, StoredBucket, Sweep,
@@ -26,6 +28,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     tasks_come_back_and_each_change_is_kept(&mut open());
     tasks_are_found_by_device_job_status_and_deadline(&mut open());
     counts_equal_the_tasks_after_any_changes(&mut open());
+    subscription::holds_for(&open);
     a_failed_transaction_leaves_nothing(&mut open());
     a_transaction_sees_its_own_writes(&mut open());
     a_failed_change_takes_no_other_with_it(open());

@@ -8,9 +8,11 @@
 mod contract;
 mod model;
 pub mod sqlite;
+mod subscription;
 mod writer;
 
 pub use model::*;
+pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use writer::{Store, StoreHandle};
 
 use otaru_core::device::Device;
@@ -41,7 +43,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
-pub trait View {
+pub trait View: SubscriptionView {
     fn access_key(&mut self, id: &str) -> Result<Option<AccessKey>>;
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
@@ -154,7 +156,7 @@ pub trait View {
 }
 
 /// One transaction. Whatever it changes is kept with it or not at all.
-pub trait Rows: View {
+pub trait Rows: View + SubscriptionRows {
     fn insert_account(&mut self, name: &str, now: Timestamp) -> Result<AccountNo>;
     fn insert_access_key(&mut self, key: &AccessKey, now: Timestamp) -> Result<()>;
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;

@@ -1,14 +1,17 @@
 //! Accounts, access keys and nonces.
 
 use super::super::{AccessKey, Nonce, Result};
+use super::subscription;
 use super::tx::Tx;
 use otaru_core::id::AccountNo;
 use otaru_core::time::Timestamp;
 use rusqlite::params;
 
 pub fn insert_account(tx: &Tx<'_>, name: &str, now: Timestamp) -> Result<AccountNo> {
-    tx.insert("INSERT INTO account (name, created_at) VALUES (?1, ?2)", params![name, now.0])
-        .map(AccountNo)
+    let no =
+        tx.insert("INSERT INTO account (name, created_at) VALUES (?1, ?2)", params![name, now.0])?;
+    subscription::insert_default_group(tx, AccountNo(no), now)?;
+    Ok(AccountNo(no))
 }
 
 pub fn access_key(tx: &Tx<'_>, id: &str) -> Result<Option<AccessKey>> {

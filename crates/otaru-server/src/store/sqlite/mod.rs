@@ -10,6 +10,7 @@ mod package;
 mod product;
 mod row;
 mod schema;
+mod subscription;
 mod task;
 #[cfg(test)]
 mod tests;

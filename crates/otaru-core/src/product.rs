@@ -1,6 +1,6 @@
 //! Products: what a device is one of.
 
-use crate::id::{AccountNo, ProductKey, ProductNo};
+use crate::id::{AccountNo, InstanceNo, ProductKey, ProductNo};
 use crate::time::Timestamp;
 
 /// A product as the rules and the API see it.
@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 pub struct Product {
     pub no: ProductNo,
     pub account: AccountNo,
+    pub instance: InstanceNo,
     pub key: ProductKey,
     pub secret: String,
     pub name: String,

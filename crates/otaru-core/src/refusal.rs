@@ -54,10 +54,12 @@ macro_rules! codes {
 codes! {
     SYSTEM_EXCEPTION = "iot.system.SystemException", "An internal error occurred. Try again later.";
     INSTANCE_NOT_FOUND = "iot.system.InstanceNotFound", "The instance ID does not exist.";
+    INSTANCE_OFF = "iot.Sre.IotInstanceStatusForbidden", "Instance status forbidden.";
     API_NOT_SUPPORTED = "iot.common.APINotSupportedInInstance", "This API operation is not supported in this instance.";
     INVALID_PAGE = "iot.common.InvalidPageParams", "The specified pagination size or pagination parameter is invalid.";
     INVALID_PARAMETER = "iot.common.InvalidFormattedParameter", "The parameter format is invalid.";
     NULL_PARAMETER = "iot.check.NullParameter", "Specify parameter is null.";
+    RAM_DENIED = "iot.common.RamActionPermissionDeny", "You do not have the RAM permission.";
     AUTH_DENIED = "iot.common.AuthActionPermissionDeny", "The authorization fails.";
 
     NULL_PRODUCT_KEY = "iot.prod.NullProductKey", "The productKey is empty.";

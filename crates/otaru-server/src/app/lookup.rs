@@ -1,22 +1,75 @@
 //! Finding what a call names: the rows "Objects" of the refusals, each with its code.
+//!
+//! Everything belongs to a product, and a product to an instance of an account. What another account or instance has
+//! is as unknown as what nobody has; of a product that is there, the caller is told when it may not touch it.
 
 use super::Caller;
 use super::error::Result;
 use crate::store::View;
 use otaru_core::device::Device;
-use otaru_core::id::{DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey};
+use otaru_core::id::{
+    DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, UserNo,
+};
 use otaru_core::job::Job;
 use otaru_core::package::Package;
 use otaru_core::product::Product;
 use otaru_core::refusal;
 use std::rc::Rc;
 
+/// How a product stands to a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Ours,
+    OtherInstance,
+    OtherAccount,
+}
+
+impl Standing {
+    pub fn of(product: &Product, caller: Caller) -> Self {
+        match () {
+            () if product.account != caller.account => Self::OtherAccount,
+            () if product.instance != caller.instance => Self::OtherInstance,
+            () => Self::Ours,
+        }
+    }
+}
+
+/// Refuses a caller that may not touch the product.
+pub(super) fn permit(view: &mut dyn View, caller: Caller, product: &Product) -> Result<()> {
+    match caller.user {
+        Some(user) if !view.user_may_touch(user, &product.key)? => {
+            Err(refusal::RAM_DENIED.with(&product.key).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The user whose list of products limits what lists show to the caller; `None`: they show everything.
+pub(super) fn listed_for(view: &mut dyn View, caller: Caller) -> Result<Option<UserNo>> {
+    let Some(no) = caller.user else { return Ok(None) };
+    // A user that was deleted meanwhile is shown nothing: its list is gone too.
+    Ok(view.user(no)?.is_none_or(|user| !user.may.all_products).then_some(no))
+}
+
+/// The product that something belongs to, when it is of the caller's account and instance.
+fn ours(view: &mut dyn View, caller: Caller, no: ProductNo) -> Result<Option<Rc<Product>>> {
+    let product =
+        view.product(no)?.filter(|product| Standing::of(product, caller) == Standing::Ours);
+    if let Some(product) = &product {
+        permit(view, caller, product)?;
+    }
+    Ok(product)
+}
+
 /// The product of a key (rows P1, P2).
 pub(super) fn product(view: &mut dyn View, caller: Caller, key: &str) -> Result<Rc<Product>> {
     let parsed: ProductKey =
         key.parse().map_err(|_: IdError| refusal::MALFORMED_PRODUCT_KEY.with(key))?;
-    let found = view.product_by_key(&parsed)?.filter(|product| product.account == caller.account);
-    Ok(found.ok_or_else(|| refusal::NO_PRODUCT.with(key))?)
+    let found = view.product_by_key(&parsed)?;
+    let found = found.filter(|product| Standing::of(product, caller) == Standing::Ours);
+    let found = found.ok_or_else(|| refusal::NO_PRODUCT.with(key))?;
+    permit(view, caller, &found)?;
+    Ok(found)
 }
 
 /// A device of a product by its name (rows D5, D6).
@@ -37,8 +90,10 @@ pub(super) fn device_by_key(
         let parsed: IotId = id.parse().map_err(|_: IdError| refusal::INVALID_IOT_ID.with(id))?;
         let device = view.device_by_iot_id(&parsed)?.ok_or_else(|| refusal::NO_DEVICE.with(id))?;
         let product = view.product(device.product)?.expect("a device has a product");
-        if product.account != caller.account {
-            return Err(refusal::AUTH_DENIED.into());
+        match Standing::of(&product, caller) {
+            Standing::Ours => permit(view, caller, &product)?,
+            Standing::OtherInstance => return Err(refusal::NO_DEVICE.with(id).into()),
+            Standing::OtherAccount => return Err(refusal::AUTH_DENIED.into()),
         }
         return Ok((product, device));
     }
@@ -52,19 +107,21 @@ pub(super) fn device_by_key(
 /// The package of an id (row F1).
 pub(super) fn package(view: &mut dyn View, caller: Caller, id: &str) -> Result<Rc<Package>> {
     let found = match id.parse::<FirmwareId>() {
-        Ok(parsed) => {
-            view.package_by_id(&parsed)?.filter(|package| package.account == caller.account)
-        }
+        Ok(parsed) => view.package_by_id(&parsed)?,
         Err(_) => None,
     };
-    Ok(found.ok_or_else(|| refusal::NO_PACKAGE.with(id))?)
+    let found = found.ok_or_else(|| refusal::NO_PACKAGE.with(id))?;
+    ours(view, caller, found.product)?.ok_or_else(|| refusal::NO_PACKAGE.with(id))?;
+    Ok(found)
 }
 
 /// The job of an id.
 pub(super) fn job(view: &mut dyn View, caller: Caller, id: &str) -> Result<Rc<Job>> {
     let found = match id.parse::<JobId>() {
-        Ok(parsed) => view.job_by_id(&parsed)?.filter(|job| job.account == caller.account),
+        Ok(parsed) => view.job_by_id(&parsed)?,
         Err(_) => None,
     };
-    Ok(found.ok_or_else(|| refusal::NO_JOB.with(id))?)
+    let found = found.ok_or_else(|| refusal::NO_JOB.with(id))?;
+    ours(view, caller, found.product)?.ok_or_else(|| refusal::NO_JOB.with(id))?;
+    Ok(found)
 }

@@ -28,7 +28,7 @@ mod subscription;
 mod task;
 mod upload;
 
-pub use account::{Caller, Credentials};
+pub use account::{Caller, Credentials, Signer};
 pub use cancel::CancelFlags;
 pub use device::{DeviceDetail, DeviceKey, DevicesFrom, NewDevice};
 pub use devices::Gatekeeper;

@@ -165,8 +165,14 @@ impl App {
                 },
                 None => None,
             };
-            let listed =
-                view.packages(&PackageFilter { account: caller.account, product, dest }, page)?;
+            let filter = PackageFilter {
+                account: caller.account,
+                instance: caller.instance,
+                listed_for: lookup::listed_for(view, caller)?,
+                product,
+                dest,
+            };
+            let listed = view.packages(&filter, page)?;
             let mut rows = Vec::with_capacity(listed.rows.len());
             for package in listed.rows {
                 let product = view.product(package.product)?.expect("a package has a product");

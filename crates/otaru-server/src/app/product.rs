@@ -16,16 +16,21 @@ impl App {
     pub async fn create_product(&self, caller: Caller, new: NewProduct) -> Result<Product> {
         let products_max = self.limits.products_max;
         self.change(move |rows, now, _| {
+            if lookup::listed_for(rows, caller)?.is_some() {
+                // Nobody can have listed it yet.
+                return Err(refusal::RAM_DENIED.with("a new product").into());
+            }
             let NewProduct { name, profile } = new.clone();
-            if rows.product_name_exists(caller.account, &name)? {
+            if rows.product_name_exists(caller.account, caller.instance, &name)? {
                 return Err(refusal::PRODUCT_NAME_TAKEN.with(name).into());
             }
-            if rows.product_count(caller.account)? >= products_max {
+            if rows.product_count(caller.account, caller.instance)? >= products_max {
                 return Err(refusal::TOO_MANY_PRODUCTS.with(products_max).into());
             }
             let mut product = Product {
                 no: ProductNo(0),
                 account: caller.account,
+                instance: caller.instance,
                 key: ProductKey::generate(rows.random()),
                 secret: spell(rows.random(), 16),
                 name,

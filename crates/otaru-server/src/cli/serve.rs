@@ -129,12 +129,19 @@ impl Server {
             files.clone(),
         );
         let kept = app.ensure_account(key.credentials.clone()).await?;
-        ensure!(
-            kept.secret == key.credentials.access_key_secret,
-            "the access key {} has another secret in {}",
-            kept.id,
-            folder.database().display()
-        );
+        if let Some(kept) = kept {
+            ensure!(
+                kept.secret == key.credentials.access_key_secret,
+                "the access key {} has another secret in {}",
+                kept.id,
+                folder.database().display()
+            );
+        } else {
+            tracing::warn!(
+                "the access key of {} was deleted: calls on this machine need another one",
+                folder.key_file().display()
+            );
+        }
 
         let quotas = Quotas::new(config.quota).map_err(anyhow::Error::msg)?;
         let rpc = Rpc::open(app.clone(), quotas).await?;

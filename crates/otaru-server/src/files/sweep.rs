@@ -72,7 +72,7 @@ mod tests {
             App::new(store, clock.clone(), random, Arc::default(), limits, urls, files.clone());
         let credentials =
             Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
-        let account = app.ensure_account(credentials).await.unwrap().account;
+        let account = app.ensure_account(credentials).await.unwrap().unwrap().account;
         let caller = crate::app::Caller::main(account);
         let stored = |content: &'static [u8]| {
             let mut file = files.create(100).unwrap();

@@ -2,7 +2,6 @@
 //!
 //! The order of the checks decides which of several faults a caller is told; it is that of this file, top to bottom.
 
-use otaru_core::id::AccountNo;
 use otaru_core::signature::rpc::{V3_ALGORITHM, V3Request, v1_sign, v1_string_to_sign, v3_sign};
 use otaru_core::signature::{same, sha256_hex};
 use otaru_core::time::{MINUTE_MS, Timestamp};
@@ -14,12 +13,22 @@ use super::params::Params;
 /// How far the clocks of a caller and of the server may be apart, either way.
 const WINDOW_MS: i64 = 15 * MINUTE_MS;
 
-/// An access key as it is stored.
+/// An access key as it is now, and what is known of the token that came with the call.
 #[derive(Debug, Clone)]
 pub struct AccessKey {
     pub secret: String,
-    pub account: AccountNo,
     pub status: KeyStatus,
+    /// `None`: the key is permanent.
+    pub temporary: Option<Temporary>,
+    /// Whether the token of the call was issued for a key, whichever.
+    pub token_is_ours: bool,
+}
+
+/// What a temporary key has more than a permanent one.
+#[derive(Debug, Clone)]
+pub struct Temporary {
+    pub token: String,
+    pub expires_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +82,9 @@ impl Scheme {
 pub struct Claim {
     pub access_key_id: String,
     pub nonce: String,
+    /// `SecurityToken`, which only temporary keys have.
+    pub token: Option<String>,
     scheme: Scheme,
-    has_token: bool,
     /// Whether the signature covers what it has to: body, host, `x-acs-…` headers. Always true in version 1.0.
     covers_all: bool,
     string_to_sign: String,
@@ -136,8 +146,8 @@ pub fn claim(request: &Incoming, params: &Params, now: Timestamp) -> Result<Clai
     Ok(Claim {
         access_key_id: access_key_id.to_owned(),
         nonce: nonce.to_owned(),
+        token: common("SecurityToken").map(str::to_owned),
         scheme,
-        has_token: common("SecurityToken").is_some(),
         covers_all,
         string_to_sign,
         signature: signature.to_owned(),
@@ -149,25 +159,37 @@ impl Claim {
     ///
     /// # Errors
     /// The first fault, from `InvalidAccessKeyId.NotFound` to `SignatureDoesNotMatch`.
-    pub fn verify(&self, key: Option<&AccessKey>) -> Result<AccountNo, GatewayError> {
+    pub fn verify(&self, key: Option<&AccessKey>, now: Timestamp) -> Result<(), GatewayError> {
         let key = key.ok_or_else(GatewayError::unknown_key)?;
         match key.status {
             KeyStatus::Active => {}
             KeyStatus::Inactive => return Err(GatewayError::inactive_key()),
             KeyStatus::AccountDisabled => return Err(GatewayError::disabled_account()),
         }
-        if self.has_token {
-            // No temporary keys are issued, so no token can be one of ours.
-            return Err(GatewayError::foreign_token());
-        }
+        self.check_token(key, now)?;
         let computed = match self.scheme {
             Scheme::V1 => v1_sign(&key.secret, &self.string_to_sign),
             Scheme::V3 => v3_sign(&key.secret, &self.string_to_sign),
         };
         if self.covers_all && same(&self.signature, &computed) {
-            return Ok(key.account);
+            return Ok(());
         }
         Err(GatewayError::signature(&self.string_to_sign))
+    }
+
+    fn check_token(&self, key: &AccessKey, now: Timestamp) -> Result<(), GatewayError> {
+        match (&self.token, &key.temporary) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(GatewayError::missing("SecurityToken")),
+            (Some(_), _) if !key.token_is_ours => Err(GatewayError::foreign_token()),
+            (Some(token), Some(of_key)) if same(token, &of_key.token) => {
+                if now < of_key.expires_at {
+                    return Ok(());
+                }
+                Err(GatewayError::token_expired())
+            }
+            (Some(_), _) => Err(GatewayError::token_of_other_key()),
+        }
     }
 }
 

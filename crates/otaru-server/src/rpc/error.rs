@@ -101,6 +101,15 @@ impl GatewayError {
         Self::new(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
     }
 
+    pub fn token_of_other_key() -> Self {
+        let message = "Specified SecurityToken mismatch with the AccessKey.";
+        Self::new(400, "InvalidSecurityToken.MismatchWithAccessKey", message)
+    }
+
+    pub fn token_expired() -> Self {
+        Self::new(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+    }
+
     /// Ends with what the server signed: official SDKs compare it with their own to tell a wrong secret from a
     /// wrong request.
     pub fn signature(string_to_sign: &str) -> Self {

@@ -8,12 +8,14 @@ pub mod client;
 pub mod device;
 pub mod error;
 pub mod gateway;
+pub mod instance;
 pub mod job;
 mod json;
 pub mod nonce;
 pub mod op;
 pub mod package;
 pub mod params;
+mod permission;
 pub mod product;
 pub mod quota;
 pub mod request;
@@ -27,13 +29,14 @@ mod xml;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use otaru_core::refusal::{self, Refusal};
-use otaru_core::time::Now;
+use otaru_core::time::{Now, Timestamp};
 
-use crate::app::{App, AppError, Caller};
+use crate::app::{App, AppError, Caller, Signer};
 use crate::store::{self, StoreError};
-use auth::{AccessKey, KeyStatus};
+use auth::{AccessKey, KeyStatus, Temporary};
 use error::GatewayError;
 use gateway::{Answer, Call, Checked, check, request_id};
+use instance::{InstanceConfig, Instances};
 use nonce::{Nonces, UsedNonce};
 use op::{Context, Op};
 use params::Params;
@@ -67,6 +70,7 @@ pub struct Rpc {
     app: Arc<App>,
     nonces: Mutex<Nonces>,
     quotas: Mutex<Quotas>,
+    instances: Instances,
 }
 
 /// How a call that passed the gateway ends without doing what was asked.
@@ -96,7 +100,17 @@ impl Rpc {
         let used = app.nonces().await?;
         let mut nonces = Nonces::new(NONCES_MAX);
         nonces.restore(used.iter().filter_map(UsedNonce::from_stored));
-        Ok(Self { app, nonces: Mutex::new(nonces), quotas: Mutex::new(quotas) })
+        let instances = Instances::default();
+        Ok(Self { app, nonces: Mutex::new(nonces), quotas: Mutex::new(quotas), instances })
+    }
+
+    /// Offers these instances beside the default one, which has no id otherwise.
+    ///
+    /// # Errors
+    /// When the store can't say or keep their numbers.
+    pub async fn with_instances(self, config: &InstanceConfig) -> Result<Self, AppError> {
+        let instances = Instances::open(&self.app, config).await?;
+        Ok(Self { instances, ..self })
     }
 
     /// Answers one request. Whatever comes in, an answer goes out.
@@ -126,34 +140,35 @@ impl Rpc {
     /// Lets a request in, from the look-up of its key on, and runs its operation.
     async fn call(&self, checked: &Checked, now: Now) -> Result<Fields, Failure> {
         let Checked { call, params, claim } = checked;
-        let key = self.app.access_key(claim.access_key_id.clone()).await;
-        let key = key.map_err(|error| unavailable(&error))?.map(AccessKey::from);
-        let account = claim.verify(key.as_ref())?;
+        let signer = self.app.signer(claim.access_key_id.clone(), claim.token.clone()).await;
+        let signer = signer.map_err(|error| unavailable(&error))?;
+        let key = signer.as_ref().map(|signer| AccessKey::of(signer, now.wall));
+        claim.verify(key.as_ref(), now.wall)?;
+        let signer = signer.expect("a signature was verified with its key");
+        let account = signer.key.account;
         let used = lock(&self.nonces).admit(&claim.access_key_id, &claim.nonce, now.wall)?;
         self.app
             .remember_nonce(used.to_stored(&claim.access_key_id))
             .map_err(|error| unavailable(&error))?;
-        let caller = Caller::main(account);
-        let context = Context { app: &self.app, caller, now: now.wall, params };
+        let instance = self.instances.find(params.get("IotInstanceId"));
         let op = match call {
             Call::Offered(op) => *op,
             Call::NotOffered(name) => {
-                only_instance(params)?;
+                instance?;
                 return Err(refusal::API_NOT_SUPPORTED.with(name).into());
             }
         };
         lock(&self.quotas).take(account, op, asked_page(params), now)?;
-        let running = (op.run)(context)?;
-        only_instance(params)?;
+        let caller = Caller {
+            account,
+            // Types of parameters are checked before the instance, and need none.
+            instance: instance.as_ref().copied().unwrap_or(Instances::DEFAULT),
+            user: signer.user.as_ref().map(|user| user.no),
+        };
+        let running = (op.run)(Context { app: &self.app, caller, now: now.wall, params })?;
+        instance?;
+        permission::check(&self.app, signer.user.as_ref(), op, params).await?;
         running.await.map_err(|error| failed(op, error))
-    }
-}
-
-/// There is one instance, which has no id: whoever names one means another.
-fn only_instance(params: &Params) -> Result<(), Refusal> {
-    match params.get("IotInstanceId") {
-        None => Ok(()),
-        Some(id) => Err(refusal::INSTANCE_NOT_FOUND.with(id)),
     }
 }
 
@@ -184,11 +199,22 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl From<store::AccessKey> for AccessKey {
-    fn from(key: store::AccessKey) -> Self {
-        let store::AccessKey { id: _, secret, account, active } = key;
-        let status = if active { KeyStatus::Active } else { KeyStatus::Inactive };
-        Self { secret, account, status }
+impl AccessKey {
+    fn of(signer: &Signer, now: Timestamp) -> Self {
+        let Signer { key, user, account_disabled, token_is_ours } = signer;
+        let is_over = key.token.is_none() && key.expires_at.is_some_and(|at| at <= now);
+        let status = match () {
+            () if !key.active || is_over => KeyStatus::Inactive,
+            () if *account_disabled || user.as_ref().is_some_and(|user| user.disabled) => {
+                KeyStatus::AccountDisabled
+            }
+            () => KeyStatus::Active,
+        };
+        let temporary = key.token.clone().map(|token| Temporary {
+            token,
+            expires_at: key.expires_at.unwrap_or(Timestamp(i64::MIN)),
+        });
+        Self { secret: key.secret.clone(), status, temporary, token_is_ours: *token_is_ours }
     }
 }
 

@@ -49,10 +49,31 @@ pub struct Op {
     pub run: Run,
 }
 
+/// What the names of operations begin with that only read.
+const READS: &[&str] = &["Query", "List", "Get", "BatchGet", "BatchQuery"];
+
+impl Op {
+    /// What a user of an account must be allowed to do. The API says it by the first word of the name.
+    pub fn access(&self) -> Access {
+        if READS.iter().any(|word| self.action.starts_with(word)) {
+            Access::Read
+        } else {
+            Access::Write
+        }
+    }
+}
+
 impl std::fmt::Debug for Op {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.action)
     }
+}
+
+/// Whether an operation changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
 }
 
 /// Which part of the API an operation belongs to.

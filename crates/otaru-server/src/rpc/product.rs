@@ -167,7 +167,8 @@ fn one_of<T: PartialEq + std::fmt::Display>(
 }
 
 fn created(product: Product) -> CreatedProduct {
-    let Product { no: _, account: _, key, secret, name, profile, created_at: _ } = product;
+    let Product { no: _, account: _, instance: _, key, secret, name, profile, created_at: _ } =
+        product;
     let ProductProfile {
         node_type,
         commodity_code,
@@ -196,7 +197,8 @@ fn created(product: Product) -> CreatedProduct {
 
 async fn query(context: Context<'_>, request: QueryProduct) -> app::Result<ProductReply> {
     let (product, devices) = context.app.product(context.caller, request.product_key).await?;
-    let Product { no: _, account: _, key, secret, name, profile, created_at } = product;
+    let Product { no: _, account: _, instance: _, key, secret, name, profile, created_at } =
+        product;
     let ProductProfile {
         node_type,
         commodity_code,

@@ -11,11 +11,17 @@ use otaru_core::policy::{DownloadProtocol, OverwriteMode, Policy, Retry, Tag};
 use otaru_core::product::ProductProfile;
 use otaru_core::task::{CancelCause, Reason, TaskStatus};
 
+mod account;
+
 pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
-    accounts_keys_and_nonces_come_back(&mut open());
+    account::accounts_and_keys_come_back(&mut open());
+    account::temporary_keys_are_purged_some_time_after_their_end(&mut open());
+    account::users_come_back_with_what_they_may_touch(&mut open());
+    account::instances_are_numbered(&mut open());
+    account::packages_are_listed_by_instance_and_for_users(&mut open());
     nonces_and_unused_uploads_are_purged_oldest_first(&mut open());
     uploads_come_back(&mut open());
-    products_come_back_and_names_are_taken_per_account(&mut open());
+    products_come_back_and_names_are_taken_per_instance(&mut open());
     devices_come_back_and_are_counted(&mut open());
     devices_are_listed_newest_first_and_walked_in_order(&mut open());
     packages_come_back(&mut open());
@@ -79,6 +85,7 @@ fn new_product(account: AccountNo, n: u128) -> Product {
     Product {
         no: ProductNo(0),
         account,
+        instance: InstanceNo(0),
         key: ProductKey::generate(n),
         secret: format!("secret-{n}"),
         name: format!("product-{n}"),
@@ -213,19 +220,6 @@ fn add_job(engine: &mut dyn Engine, job: &Job) -> JobNo {
     change(engine, |rows| rows.insert_job(job))
 }
 
-fn accounts_keys_and_nonces_come_back(engine: &mut dyn Engine) {
-    let first = change(engine, |rows| rows.insert_account("one", at(1)));
-    let second = change(engine, |rows| rows.insert_account("two", at(1)));
-    assert_ne!(first, second);
-    for active in [true, false] {
-        let key =
-            AccessKey { id: format!("key-{active}"), secret: "s".into(), account: second, active };
-        change(engine, |rows| rows.insert_access_key(&key, at(2)));
-        assert_eq!(look(engine, |view| view.access_key(&key.id)), Some(key));
-    }
-    assert_eq!(look(engine, |view| view.access_key("other")), None);
-}
-
 fn nonces_and_unused_uploads_are_purged_oldest_first(engine: &mut dyn Engine) {
     let nonce =
         |n: i64| Nonce { access_key: "k".into(), nonce: format!("n{n}"), expires_at: at(n) };
@@ -283,7 +277,7 @@ fn uploads_come_back(engine: &mut dyn Engine) {
     }
 }
 
-fn products_come_back_and_names_are_taken_per_account(engine: &mut dyn Engine) {
+fn products_come_back_and_names_are_taken_per_instance(engine: &mut dyn Engine) {
     let (mine, other) = change(engine, |rows| {
         Ok((rows.insert_account("a", at(0))?, rows.insert_account("b", at(0))?))
     });
@@ -301,9 +295,13 @@ fn products_come_back_and_names_are_taken_per_account(engine: &mut dyn Engine) {
     look(engine, |view| {
         assert_eq!(view.product_by_key(&ProductKey::generate(9))?, None);
         assert_eq!(view.product(ProductNo(99))?, None);
-        assert!(view.product_name_exists(mine, "product-1")?);
-        assert!(!view.product_name_exists(other, "product-1")?);
-        assert_eq!((view.product_count(mine)?, view.product_count(other)?), (2, 0));
+        let (first, second) = (InstanceNo(0), InstanceNo(1));
+        assert!(view.product_name_exists(mine, first, "product-1")?);
+        assert!(!view.product_name_exists(mine, second, "product-1")?);
+        assert!(!view.product_name_exists(other, first, "product-1")?);
+        let counts = [(mine, first), (mine, second), (other, first)]
+            .map(|(account, instance)| view.product_count(account, instance));
+        assert_eq!(counts.map(|count| count.unwrap()), [2, 0, 0]);
         let default = view.module(product.no, &module("DEFAULT"))?.unwrap();
         assert_eq!(default.as_str(), "default");
         assert_eq!(view.module(product.no, &module("mcu"))?, None);
@@ -423,7 +421,13 @@ fn a_deleted_package_is_found_by_number_only(engine: &mut dyn Engine) {
     let package = &world.package;
     let seen = |engine: &mut dyn Engine| {
         look(engine, |view| {
-            let filter = PackageFilter { account: world.account, product: None, dest: None };
+            let filter = PackageFilter {
+                account: world.account,
+                instance: InstanceNo(0),
+                listed_for: None,
+                product: None,
+                dest: None,
+            };
             Ok([
                 view.package_by_id(&package.id)?.is_some(),
                 view.package_name_exists(world.account, &package.name)?,
@@ -448,9 +452,10 @@ fn a_deleted_package_is_found_by_number_only(engine: &mut dyn Engine) {
 
 fn packages_are_listed_by_filter_with_their_total(engine: &mut dyn Engine) {
     let world = world(engine, 0);
-    let (other_account, other_product) = change(engine, |rows| {
+    let (other_account, other_product, foreign_product) = change(engine, |rows| {
         let other = rows.insert_account("other", at(0))?;
-        Ok((other, rows.insert_product(&new_product(world.account, 2))?))
+        let mine = rows.insert_product(&new_product(world.account, 2))?;
+        Ok((other, mine, rows.insert_product(&new_product(other, 3))?))
     });
     let add = |engine: &mut dyn Engine, account, product, n, dest: &str| {
         let package = Package { dest: version(dest), ..new_package(account, product, n) };
@@ -459,9 +464,15 @@ fn packages_are_listed_by_filter_with_their_total(engine: &mut dyn Engine) {
     let first = world.package.no;
     let second = add(engine, world.account, other_product, 2, "2.1");
     let third = add(engine, world.account, world.product, 3, "3.0");
-    add(engine, other_account, ProductNo(77), 4, "3.0");
+    add(engine, other_account, foreign_product, 4, "3.0");
     let listed = |engine: &mut dyn Engine, product, dest: Option<&str>, page| {
-        let filter = PackageFilter { account: world.account, product, dest: dest.map(version) };
+        let filter = PackageFilter {
+            account: world.account,
+            instance: InstanceNo(0),
+            listed_for: None,
+            product,
+            dest: dest.map(version),
+        };
         let listed = look(engine, |view| view.packages(&filter, page));
         (listed.rows.iter().map(|package| package.no).collect::<Vec<_>>(), listed.total)
     };
@@ -819,7 +830,7 @@ fn a_failed_transaction_leaves_nothing(engine: &mut dyn Engine) {
     look(engine, |view| {
         assert_eq!(view.tasks(job, None, ALL)?, []);
         assert_eq!(view.counts(job)?, Counts::default());
-        assert_eq!(view.product_count(world.account)?, 1);
+        assert_eq!(view.product_count(world.account, InstanceNo(0))?, 1);
         Ok(())
     });
     let doubled = engine
@@ -868,7 +879,10 @@ fn a_failed_change_takes_no_other_with_it(engine: impl Engine) {
             let (good, bad, also_good) = (good.await, bad.await, also_good.await);
             assert!(bad.is_err());
             assert_eq!((good.unwrap(), also_good.unwrap()), (AccountNo(1), AccountNo(2)));
-            assert_eq!(store.view(|view| view.product_count(AccountNo(1))).await.unwrap(), 0);
+            assert_eq!(
+                store.view(|view| view.product_count(AccountNo(1), InstanceNo(0))).await.unwrap(),
+                0
+            );
         };
         tokio::join!(run, calls);
     });

@@ -4,6 +4,7 @@
 //! [`writer`] drains waiting changes into one transaction and answers all of them after its commit. Reads are closures
 //! over a [`View`], a snapshot. Each engine implements both traits by hand and passes the `contract`.
 
+mod account;
 #[cfg(test)]
 mod contract;
 mod model;
@@ -11,14 +12,15 @@ pub mod sqlite;
 mod subscription;
 mod writer;
 
+pub use account::*;
 pub use model::*;
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use writer::{Store, StoreHandle};
 
 use otaru_core::device::Device;
 use otaru_core::id::{
-    AccountNo, DeviceName, DeviceNo, FirmwareId, IotId, JobId, JobNo, PackageNo, ProductKey,
-    ProductNo, TaskNo,
+    AccountNo, DeviceName, DeviceNo, FirmwareId, InstanceNo, IotId, JobId, JobNo, PackageNo,
+    ProductKey, ProductNo, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
 use otaru_core::package::{Package, PackageStatus};
@@ -43,15 +45,19 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
-pub trait View: SubscriptionView {
-    fn access_key(&mut self, id: &str) -> Result<Option<AccessKey>>;
+pub trait View: AccountView + SubscriptionView {
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
 
     fn product(&mut self, no: ProductNo) -> Result<Option<Rc<Product>>>;
     fn product_by_key(&mut self, key: &ProductKey) -> Result<Option<Rc<Product>>>;
-    fn product_name_exists(&mut self, account: AccountNo, name: &str) -> Result<bool>;
-    fn product_count(&mut self, account: AccountNo) -> Result<u64>;
+    fn product_name_exists(
+        &mut self,
+        account: AccountNo,
+        instance: InstanceNo,
+        name: &str,
+    ) -> Result<bool>;
+    fn product_count(&mut self, account: AccountNo, instance: InstanceNo) -> Result<u64>;
 
     fn device(&mut self, no: DeviceNo) -> Result<Option<Device>>;
     fn device_by_name(&mut self, product: ProductNo, name: &DeviceName) -> Result<Option<Device>>;
@@ -156,9 +162,7 @@ pub trait View: SubscriptionView {
 }
 
 /// One transaction. Whatever it changes is kept with it or not at all.
-pub trait Rows: View + SubscriptionRows {
-    fn insert_account(&mut self, name: &str, now: Timestamp) -> Result<AccountNo>;
-    fn insert_access_key(&mut self, key: &AccessKey, now: Timestamp) -> Result<()>;
+pub trait Rows: View + AccountRows + SubscriptionRows {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the
     /// digests of the uploads' files.

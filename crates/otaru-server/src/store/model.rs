@@ -1,18 +1,9 @@
-//! Rows that no rule of upgrades is about: accounts, nonces, uploads, pages.
+//! Rows that no rule of upgrades is about: nonces, uploads, pages.
 
-use otaru_core::id::{AccountNo, ProductNo};
+use otaru_core::id::{AccountNo, InstanceNo, ProductNo, UserNo};
 use otaru_core::package::Blob;
 use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
-
-/// A key that signs calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessKey {
-    pub id: String,
-    pub secret: String,
-    pub account: AccountNo,
-    pub active: bool,
-}
 
 /// A nonce that its access key has used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +44,9 @@ pub struct StoredUpload {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageFilter {
     pub account: AccountNo,
+    pub instance: InstanceNo,
+    /// Only those of products that this user's list names.
+    pub listed_for: Option<UserNo>,
     pub product: Option<ProductNo>,
     pub dest: Option<Version>,
 }

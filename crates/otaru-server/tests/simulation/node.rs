@@ -145,7 +145,13 @@ impl Node {
             access_key_id: "simulation".to_owned(),
             access_key_secret: "simulation".to_owned(),
         };
-        let account = self.app.ensure_account(credentials).await.expect("a fresh store").account;
+        let account = self
+            .app
+            .ensure_account(credentials)
+            .await
+            .expect("a fresh store")
+            .expect("no account before")
+            .account;
         let caller = Caller::main(account);
         let new = NewProduct { name: "lamp".to_owned(), profile: ProductProfile::default() };
         let product = self.app.create_product(caller, new).await.expect("a fresh store");

@@ -47,7 +47,7 @@ impl World {
         tokio::spawn(app.clone().run_dispatcher());
         let credentials =
             Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
-        let account = app.ensure_account(credentials).await.unwrap().account;
+        let account = app.ensure_account(credentials).await.unwrap().unwrap().account;
         let caller = Caller::main(account);
         let new = NewProduct { name: "lamp".into(), profile: ProductProfile::default() };
         let product = app.create_product(caller, new).await.unwrap();

@@ -1,15 +1,14 @@
-use otaru_core::id::AccountNo;
 use otaru_core::signature::rpc::v1_sign;
 
 use super::*;
-use crate::rpc::auth::{AccessKey, KeyStatus};
+use crate::rpc::auth::{AccessKey, KeyStatus, Temporary};
 use crate::rpc::client::{Credentials, Moment, Signed, Signing, sign};
 
 const NOW: Timestamp = Timestamp(1_767_323_045_000); // 2026-01-02T03:04:05Z
 const HOST: &str = "127.0.0.1:8080";
 
 fn key(status: KeyStatus) -> AccessKey {
-    AccessKey { secret: "secret".into(), account: AccountNo(7), status }
+    AccessKey { secret: "secret".into(), status, temporary: None, token_is_ours: false }
 }
 
 fn signed(signing: Signing, params: &[(&str, &str)]) -> Signed {
@@ -25,11 +24,8 @@ fn signed(signing: Signing, params: &[(&str, &str)]) -> Signed {
 fn code_with(request: &Signed, now: Timestamp, status: Option<KeyStatus>) -> String {
     let (_, checked) = check(&request.incoming(), now);
     let key = status.map(key);
-    match checked.and_then(|checked| checked.claim.verify(key.as_ref())) {
-        Ok(account) => {
-            assert_eq!(account, AccountNo(7));
-            "ok".into()
-        }
+    match checked.and_then(|checked| checked.claim.verify(key.as_ref(), now)) {
+        Ok(()) => "ok".into(),
         Err(error) => error.code,
     }
 }
@@ -189,6 +185,38 @@ fn the_key_is_looked_at_before_the_signature() {
 }
 
 #[test]
+fn a_temporary_key_needs_its_own_token_while_it_lasts() {
+    let temporary = |token_is_ours| AccessKey {
+        temporary: Some(Temporary { token: "t".into(), expires_at: NOW.plus_ms(1) }),
+        token_is_ours,
+        ..key(KeyStatus::Active)
+    };
+    let permanent = |token_is_ours| AccessKey { token_is_ours, ..key(KeyStatus::Active) };
+    for (token, key, later_ms, want) in [
+        (None, temporary(false), 0, "MissingSecurityToken"),
+        (Some("x"), temporary(false), 0, "InvalidSecurityToken.Malformed"),
+        (Some("u"), temporary(true), 0, "InvalidSecurityToken.MismatchWithAccessKey"),
+        (Some("u"), permanent(true), 0, "InvalidSecurityToken.MismatchWithAccessKey"),
+        (Some("x"), permanent(false), 0, "InvalidSecurityToken.Malformed"),
+        (Some("t"), temporary(true), 1, "InvalidSecurityToken.Expired"),
+        // The token fits, so the signature is what is wrong.
+        (Some("t"), temporary(true), 0, "SignatureDoesNotMatch"),
+    ] {
+        for request in [
+            v1_with(&[("SecurityToken", token), ("Signature", Some("AAAA"))]),
+            v3_with(&[
+                ("x-acs-security-token", token),
+                ("x-acs-date", Some("2026-01-02T03:04:06Z")),
+            ]),
+        ] {
+            let now = NOW.plus_ms(later_ms);
+            let claim = check(&request.incoming(), now).1.unwrap().claim;
+            assert_eq!(claim.verify(Some(&key), now).unwrap_err().code, want, "{token:?}");
+        }
+    }
+}
+
+#[test]
 fn form_and_size_are_looked_at_before_anything_else() {
     let plain = || Signed {
         method: "GET",
@@ -254,7 +282,7 @@ fn an_error_is_printed_in_the_format_that_was_asked_for() {
 fn a_wrong_signature_is_answered_with_what_was_signed() {
     let request = v1_with(&[("Signature", Some("AAAA"))]);
     let (_, checked) = check(&request.incoming(), NOW);
-    let error = checked.unwrap().claim.verify(Some(&key(KeyStatus::Active))).unwrap_err();
+    let error = checked.unwrap().claim.verify(Some(&key(KeyStatus::Active)), NOW).unwrap_err();
     let (_, text) = error.message.split_once(':').expect("SDKs look for the colon");
     assert!(text.starts_with("POST&%2F&AccessKeyId%3Did%26Action%3DQueryOTAJob"), "{text}");
 }

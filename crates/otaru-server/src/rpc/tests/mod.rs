@@ -19,8 +19,8 @@ use super::{Params, Rpc};
 use crate::app::{self, App, Limits};
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::store::Store;
 use crate::store::sqlite::SqliteEngine;
+use crate::store::{AccessKey, Store};
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
 const HOST: &str = "127.0.0.1:8080";
@@ -43,13 +43,33 @@ async fn node(folder: &tempfile::TempDir, clock: &Clock, quota: &str) -> (Arc<Ap
     let files = crate::files::Files::open(&folder.path().join("files")).unwrap();
     let limits = Limits::default();
     let app = App::new(store, clock.clone(), random, Arc::default(), limits, urls, files);
-    for (id, secret) in [("id", "secret"), ("other", "other secret")] {
-        let key = app::Credentials { access_key_id: id.into(), access_key_secret: secret.into() };
-        app.ensure_account(key).await.unwrap();
-    }
+    let key = app::Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
+    app.ensure_account(key).await.unwrap();
+    another_account(&app).await;
     let config: QuotaConfig = toml::from_str(quota).unwrap();
     let rpc = Rpc::open(app.clone(), Quotas::new(config).unwrap()).await.unwrap();
     (app, rpc)
+}
+
+/// Makes a second account, whose key is `other` with `other secret`.
+async fn another_account(app: &App) {
+    let made = app.store.change(|rows| {
+        if rows.access_key("other")?.is_none() {
+            let account = rows.insert_account("other", START)?;
+            rows.insert_access_key(&AccessKey {
+                id: "other".into(),
+                secret: "other secret".into(),
+                account,
+                user: None,
+                active: true,
+                token: None,
+                expires_at: None,
+                created_at: START,
+            })?;
+        }
+        Ok(())
+    });
+    made.await.unwrap();
 }
 
 fn pairs(params: &str) -> Vec<(String, String)> {

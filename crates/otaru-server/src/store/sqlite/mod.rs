@@ -3,9 +3,10 @@
 //! The writer alone copies the log back into the file, in slices after its commits, so that no reader pays for it and
 //! no commit waits long.
 
+mod account;
 mod device;
 mod job;
-mod key;
+mod nonce;
 mod package;
 mod product;
 mod row;

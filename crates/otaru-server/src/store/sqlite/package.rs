@@ -101,30 +101,41 @@ pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
 }
 
 pub fn list(tx: &Tx<'_>, filter: &PackageFilter, page: Page) -> Result<Listed<Rc<Package>>> {
-    let PackageFilter { account, product, dest } = filter;
+    let PackageFilter { account, instance, listed_for, product, dest } = filter;
     let (rows, total) = if product.is_some() {
         (
             select!(
-                "INDEXED BY package_of_product WHERE product = ?2 AND account = ?1 AND (?3 IS NULL OR dest = ?3)
-                 AND deleted_at IS NULL ORDER BY no DESC LIMIT ?4 OFFSET ?5"
+                "INDEXED BY package_of_product WHERE product = ?3 AND account = ?1 AND instance = ?2
+                 AND (?4 IS NULL OR dest = ?4) AND deleted_at IS NULL AND ?5 IS NULL ORDER BY no DESC LIMIT ?6 OFFSET ?7"
             ),
-            "SELECT count(*) FROM package INDEXED BY package_of_product WHERE product = ?2 AND account = ?1
-             AND (?3 IS NULL OR dest = ?3) AND deleted_at IS NULL",
+            "SELECT count(*) FROM package INDEXED BY package_of_product WHERE product = ?3 AND account = ?1
+             AND instance = ?2 AND (?4 IS NULL OR dest = ?4) AND ?5 IS NULL AND deleted_at IS NULL",
         )
     } else {
         (
             select!(
-                "INDEXED BY package_of_account WHERE ?2 IS NULL AND account = ?1 AND (?3 IS NULL OR dest = ?3)
-                 AND deleted_at IS NULL ORDER BY no DESC LIMIT ?4 OFFSET ?5"
+                "INDEXED BY package_of_account WHERE account = ?1 AND instance = ?2 AND ?3 IS NULL
+                 AND (?4 IS NULL OR dest = ?4) AND deleted_at IS NULL
+                 AND (?5 IS NULL OR EXISTS (SELECT 1 FROM user_product JOIN product ON product.key = user_product.product
+                     WHERE user_product.user = ?5 AND product.no = package.product))
+                 ORDER BY no DESC LIMIT ?6 OFFSET ?7"
             ),
-            "SELECT count(*) FROM package INDEXED BY package_of_account WHERE ?2 IS NULL AND account = ?1
-             AND (?3 IS NULL OR dest = ?3) AND deleted_at IS NULL",
+            "SELECT count(*) FROM package INDEXED BY package_of_account WHERE account = ?1 AND instance = ?2
+             AND ?3 IS NULL AND (?4 IS NULL OR dest = ?4) AND deleted_at IS NULL
+             AND (?5 IS NULL OR EXISTS (SELECT 1 FROM user_product JOIN product ON product.key = user_product.product
+                 WHERE user_product.user = ?5 AND product.no = package.product))",
         )
     };
-    let (account, product, dest) =
-        (account.0, product.map(|no| no.0), dest.as_ref().map(Version::as_str));
-    let total = tx.count(total, params![account, product, dest])?;
-    let heads = tx.list(rows, params![account, product, dest, page.take, skip(page)], read)?;
+    let (account, instance, product) = (account.0, instance.0, product.map(|no| no.0));
+    let dest = dest.as_ref().map(Version::as_str);
+    // Whoever asks for one product was let to it.
+    let user = listed_for.filter(|_| product.is_none()).map(|no| no.0);
+    let total = tx.count(total, params![account, instance, product, dest, user])?;
+    let heads = tx.list(
+        rows,
+        params![account, instance, product, dest, user, page.take, skip(page)],
+        read,
+    )?;
     let rows = heads.into_iter().map(|package| whole(tx, package)).collect::<Result<_>>()?;
     Ok(Listed { rows, total })
 }
@@ -162,9 +173,10 @@ pub fn insert(tx: &Tx<'_>, new: &Package) -> Result<PackageNo> {
         modified_at,
     } = new;
     let no = tx.insert(
-        "INSERT INTO package (account, product, id, name, description, dest, src, is_delta, module, module_key,
+        "INSERT INTO package (account, product, instance, id, name, description, dest, src, is_delta, module, module_key,
              sign_method, is_list, udi, status, verify_percent, created_at, modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         VALUES (?1, ?2, (SELECT instance FROM product WHERE no = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+             ?14, ?15, ?16, ?17)",
         params![
             account.0,
             product.0,

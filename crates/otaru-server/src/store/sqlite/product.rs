@@ -3,7 +3,7 @@
 use super::super::Result;
 use super::row::Cols;
 use super::tx::Tx;
-use otaru_core::id::{AccountNo, ProductKey, ProductNo};
+use otaru_core::id::{AccountNo, InstanceNo, ProductKey, ProductNo};
 use otaru_core::product::{Product, ProductProfile};
 use otaru_core::version::ModuleName;
 use rusqlite::params;
@@ -12,7 +12,7 @@ use std::rc::Rc;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT no, account, key, secret, name, node_type, commodity_code, auth_type, data_format, category_key, ",
+            "SELECT no, account, instance, key, secret, name, node_type, commodity_code, auth_type, data_format, category_key, ",
             "description, protocol_type, net_type, validate_type, created_at FROM product ",
             $rest
         )
@@ -23,6 +23,7 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Product>> {
     Ok(Rc::new(Product {
         no: ProductNo(cols.take()?),
         account: AccountNo(cols.take()?),
+        instance: InstanceNo(cols.take()?),
         key: cols.parsed()?,
         secret: cols.take()?,
         name: cols.take()?,
@@ -49,15 +50,23 @@ pub fn by_key(tx: &Tx<'_>, key: &ProductKey) -> Result<Option<Rc<Product>>> {
     tx.one(select!("WHERE key = ?1"), params![key.as_str()], read)
 }
 
-pub fn name_exists(tx: &Tx<'_>, account: AccountNo, name: &str) -> Result<bool> {
+pub fn name_exists(
+    tx: &Tx<'_>,
+    account: AccountNo,
+    instance: InstanceNo,
+    name: &str,
+) -> Result<bool> {
     tx.value(
-        "SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND name = ?2)",
-        params![account.0, name],
+        "SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND instance = ?2 AND name = ?3)",
+        params![account.0, instance.0, name],
     )
 }
 
-pub fn count(tx: &Tx<'_>, account: AccountNo) -> Result<u64> {
-    tx.count("SELECT count(*) FROM product WHERE account = ?1", params![account.0])
+pub fn count(tx: &Tx<'_>, account: AccountNo, instance: InstanceNo) -> Result<u64> {
+    tx.count(
+        "SELECT count(*) FROM product WHERE account = ?1 AND instance = ?2",
+        params![account.0, instance.0],
+    )
 }
 
 pub fn modules(tx: &Tx<'_>, product: ProductNo) -> Result<Vec<ModuleName>> {
@@ -75,7 +84,7 @@ pub fn module(tx: &Tx<'_>, product: ProductNo, name: &ModuleName) -> Result<Opti
 }
 
 pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
-    let Product { no: _, account, key, secret, name, profile, created_at } = new;
+    let Product { no: _, account, instance, key, secret, name, profile, created_at } = new;
     let ProductProfile {
         node_type,
         commodity_code,
@@ -88,11 +97,12 @@ pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
         validate_type,
     } = profile;
     let no = tx.insert(
-        "INSERT INTO product (account, key, secret, name, node_type, commodity_code, auth_type, data_format,
+        "INSERT INTO product (account, instance, key, secret, name, node_type, commodity_code, auth_type, data_format,
              category_key, description, protocol_type, net_type, validate_type, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             account.0,
+            instance.0,
             key.as_str(),
             secret,
             name,

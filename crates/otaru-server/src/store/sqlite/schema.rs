@@ -4,7 +4,11 @@ use super::super::{Result, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Step `n` (from 0) leads from layout `n` to `n + 1`. Released steps never change.
-const STEPS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Runs the steps that the file has not seen, each in a transaction with its number.
 ///

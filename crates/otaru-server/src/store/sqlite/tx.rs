@@ -1,16 +1,14 @@
 //! One transaction or snapshot: what both traits do, by handing each noun its part.
 
-use super::super::{
-    AccessKey, Listed, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View,
-};
+use super::super::{Listed, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View};
 use super::row::Cols;
-use super::{device, job, key, package, product, task, upload};
+use super::{device, job, nonce, package, product, task, upload};
 use crate::random::Random;
 use otaru_core::device::Device;
 use otaru_core::hash::Map;
 use otaru_core::id::{
-    AccountNo, DeviceName, DeviceNo, FirmwareId, IotId, JobId, JobNo, PackageNo, ProductKey,
-    ProductNo, TaskNo,
+    AccountNo, DeviceName, DeviceNo, FirmwareId, InstanceNo, IotId, JobId, JobNo, PackageNo,
+    ProductKey, ProductNo, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
 use otaru_core::package::{Package, PackageStatus};
@@ -124,12 +122,8 @@ fn remember<K: std::hash::Hash + Eq, V>(cache: &mut Map<K, V>, key: K, value: V)
 }
 
 impl View for Tx<'_> {
-    fn access_key(&mut self, id: &str) -> Result<Option<AccessKey>> {
-        key::access_key(self, id)
-    }
-
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>> {
-        key::nonces(self, now)
+        nonce::remembered(self, now)
     }
 
     fn product(&mut self, no: ProductNo) -> Result<Option<Rc<Product>>> {
@@ -145,12 +139,17 @@ impl View for Tx<'_> {
         product::by_key(self, key)
     }
 
-    fn product_name_exists(&mut self, account: AccountNo, name: &str) -> Result<bool> {
-        product::name_exists(self, account, name)
+    fn product_name_exists(
+        &mut self,
+        account: AccountNo,
+        instance: InstanceNo,
+        name: &str,
+    ) -> Result<bool> {
+        product::name_exists(self, account, instance, name)
     }
 
-    fn product_count(&mut self, account: AccountNo) -> Result<u64> {
-        product::count(self, account)
+    fn product_count(&mut self, account: AccountNo, instance: InstanceNo) -> Result<u64> {
+        product::count(self, account, instance)
     }
 
     fn device(&mut self, no: DeviceNo) -> Result<Option<Device>> {
@@ -350,16 +349,8 @@ impl View for Tx<'_> {
 }
 
 impl Rows for Tx<'_> {
-    fn insert_account(&mut self, name: &str, now: Timestamp) -> Result<AccountNo> {
-        key::insert_account(self, name, now)
-    }
-
-    fn insert_access_key(&mut self, key: &AccessKey, now: Timestamp) -> Result<()> {
-        key::insert_access_key(self, key, now)
-    }
-
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()> {
-        key::insert_nonces(self, nonces)
+        nonce::insert(self, nonces)
     }
 
     fn purge(
@@ -368,7 +359,7 @@ impl Rows for Tx<'_> {
         unused_before: Timestamp,
         limit: u32,
     ) -> Result<Vec<String>> {
-        key::purge_nonces(self, now, limit)?;
+        nonce::purge(self, now, limit)?;
         upload::purge(self, unused_before, limit)
     }
 

@@ -61,10 +61,19 @@ impl App {
             Target::List(url) => Some(self.check_list(caller, &new, url.clone()).await?),
             _ => None,
         };
+        // The choice of a gray job hangs on its id.
+        let id = JobId::generate(self.random.number());
+        let survey = match &new.target {
+            Target::All(versions) => Some(self.survey(caller, &new, &id, versions, None).await?),
+            Target::Gray(share, versions) => {
+                Some(self.survey(caller, &new, &id, versions, Some(*share)).await?)
+            }
+            _ => None,
+        };
         self.change(move |rows, now, effects| {
             let NewJob { policy, schedule_at, finish_at, .. } = new.clone();
             let (product, package) = package_of(rows, caller, &new)?;
-            let id = JobId::generate(rows.random());
+            let id = id.clone();
             let (kind, selection, src_versions) = selection_of(&new.target);
             check_src_versions(&package, &new.target, &src_versions)?;
             let mut used = None;
@@ -72,9 +81,10 @@ impl App {
                 Target::Verify(names) | Target::Specific(names) => {
                     Chosen::Whole(select::named(rows, &product, &package, names)?)
                 }
-                Target::All(_) => select::of_product(rows, &id, &package, &src_versions, None)?,
-                Target::Gray(share, _) => {
-                    select::of_product(rows, &id, &package, &src_versions, Some(*share))?
+                Target::All(_) | Target::Gray(..) => {
+                    let survey = survey.as_ref().expect("the product was looked over");
+                    check_count(survey.count, devices_max)?;
+                    survey.chosen(rows, &package, &src_versions)?
                 }
                 Target::List(url) => {
                     // Once more, since the check of the list ran by itself.

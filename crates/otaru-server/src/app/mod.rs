@@ -25,6 +25,7 @@ mod push;
 mod report;
 mod select;
 mod subscription;
+mod survey;
 mod task;
 mod upload;
 

@@ -5,7 +5,7 @@ use super::list;
 use super::lookup;
 use crate::store::View;
 use otaru_core::id::{DeviceNo, JobId};
-use otaru_core::job::{Fill, GrayPercent};
+use otaru_core::job::Fill;
 use otaru_core::package::Package;
 use otaru_core::product::Product;
 use otaru_core::refusal;
@@ -15,7 +15,7 @@ use otaru_core::version::Version;
 /// Tasks that are made in one change at most; a larger job is filled slice by slice.
 pub(super) const SLICE: usize = 10_000;
 /// Rows read at a time.
-const READ: u32 = 10_000;
+pub(super) const READ: u32 = 10_000;
 
 pub(super) type Candidate = (DeviceNo, Option<Version>);
 
@@ -24,53 +24,6 @@ pub(super) type Candidate = (DeviceNo, Option<Version>);
 pub(super) enum Chosen {
     Whole(Vec<Candidate>),
     Sliced(Fill),
-}
-
-/// Devices of the product that fit the package (and `src_versions`, if there are any), all of them or a share.
-pub(super) fn of_product(
-    view: &mut (impl View + ?Sized),
-    job: &JobId,
-    package: &Package,
-    src_versions: &[Version],
-    share: Option<GrayPercent>,
-) -> Result<Chosen> {
-    let until = view.last_device()?;
-    let (mut fitting, mut ranks, mut after) = (Vec::new(), Vec::new(), DeviceNo(0));
-    loop {
-        let rows = view.device_versions(package.product, &package.module, after, until, READ)?;
-        let Some((last, _)) = rows.last() else { break };
-        after = *last;
-        for (device, version) in rows {
-            if fit(version.as_ref(), &package.dest, package.delta_src(), src_versions) == Fit::Fits
-            {
-                if share.is_some() {
-                    ranks.push(gray_rank(job, device));
-                }
-                fitting.push((device, version));
-            }
-        }
-        // Without a share it is enough to know that one change can't hold them.
-        if share.is_none() && fitting.len() > SLICE {
-            return Ok(Chosen::Sliced(Fill { after: 0, until: until.0, rank_max: None }));
-        }
-        // The ranks are all that a share needs to remember of a large product.
-        if fitting.len() > 4 * SLICE {
-            fitting = Vec::new();
-        }
-    }
-    let Some(share) = share else { return Ok(Chosen::Whole(fitting)) };
-    let Some(last) =
-        usize::try_from(share.of(ranks.len() as u64)).ok().and_then(|n| n.checked_sub(1))
-    else {
-        return Ok(Chosen::Whole(Vec::new()));
-    };
-    let fits_in_memory = fitting.len() == ranks.len();
-    let (_, &mut rank_max, _) = ranks.select_nth_unstable(last);
-    if fits_in_memory && last < SLICE {
-        fitting.retain(|(device, _)| gray_rank(job, *device) <= rank_max);
-        return Ok(Chosen::Whole(fitting));
-    }
-    Ok(Chosen::Sliced(Fill { after: 0, until: until.0, rank_max: Some(rank_max) }))
 }
 
 /// The next slice of a job that is filled: its candidates and the fill that remains.

@@ -106,3 +106,25 @@ async fn a_long_list_becomes_tasks_slice_by_slice_and_each_device_once() {
     });
     assert_eq!(counts.await.unwrap(), (12_000, None, None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_product_becomes_tasks_slice_by_slice_all_of_it_or_its_share() {
+    let world = World::new().await;
+    world.fleet(24_000).await;
+    let share = otaru_core::job::GrayPercent::parse("50").unwrap();
+    for (target, want) in [(Target::All(vec![]), 24_000), (Target::Gray(share, vec![]), 12_000)] {
+        let package = world.package(&format!("{want}")).await;
+        let replace = otaru_core::policy::Policy {
+            overwrite: otaru_core::policy::OverwriteMode::Replace,
+            ..otaru_core::policy::Policy::default()
+        };
+        let job = world.create(NewJob { policy: replace, ..world.job(&package, target) }).await;
+        let id: otaru_core::id::JobId = job.parse().unwrap();
+        world.passes(60_000).await;
+        let counts = world.app.view(move |view| {
+            let job = view.job_by_id(&id)?.expect("it was made");
+            Ok((view.counts(job.no)?.total(), job.fill))
+        });
+        assert_eq!(counts.await.unwrap(), (want, None));
+    }
+}

@@ -220,6 +220,65 @@ codes! {
         "The consumer group cannot be deleted.";
     CONSUMER_GROUP_STATUS_FAILED = "iot.consumer.group.QueryConsumerGroupStatusFailed",
         "Failed to query the status of the consumer group.";
+
+    LONG_MODIFIED_DESCRIPTION = "iot.firmware.FirmwareDescExceedLimit",
+        "The description of the firmware is longer than the limit.";
+    NO_FIRMWARE = "iot.ota.FirmwareNotFound", "The specified firmware does not exist.";
+    FIRMWARE_OF_OTHER_ACCOUNT = "iot.ota.TenantIdMisMatch", "The tenantId is invalid.";
+    OF_OTHER_INSTANCE = "iot.ota.InstanceIdMisMatch", "The instanceId is invalid.";
+    FIRMWARE_OF_OTHER_PRODUCT = "iot.ota.FirmwareAndProductKeyMismatch",
+        "The OTA update package is not consistent with the ProductKey.";
+
+    INVALID_UPDATED_RATE = "iot.ota.InvalidMaximumPerMinute", "Invalid MaximumPerMinute.";
+    INVALID_UPGRADE_TYPE = "iot.ota.InvalidUpgradeType", "Invalid upgrade type.";
+    INVALID_UPDATED_TIMEOUT = "iot.ota.InvalidTimeout", "Parameter TimeoutInMinutes is invalid.";
+    EMPTY_SRC_VERSION_LIST = "iot.ota.EmptySrcVersionList", "Parameter SrcVersionList is empty.";
+    SRC_VERSION_LIST_OF_GROUP = "iot.ota.InvalidSrcVersionList",
+        "Parameter SrcVersionList does not support by group upgrade.";
+    NO_UPDATED_JOB = "iot.ota.taskNotExist", "Task is not existed.";
+    JOB_OF_OTHER_ACCOUNT = "iot.ota.OperationForbidden", "This operation is forbidden by the tenantId.";
+    JOB_HAS_FINISHED = "iot.ota.JobHasFinished", "The job has finished.";
+    JOB_HAS_CANCELED = "iot.ota.JobHasCanceled", "The job has canceled.";
+    UPDATED_JOB_NOT_DYNAMIC = "iot.ota.noDynamicJob", "Task is not dynamic.";
+    INVALID_STRATEGY_TYPE = "iot.ota.InvalidStrategyType", "Invalid strategy type.";
+
+    NOT_DYNAMIC = "iot.firmware.NotDynamicJob", "The job is not dynamic.";
+    JOB_ALREADY_CANCELED = "iot.firmware.JobAlreadyCanceled", "The job is already canceled.";
+    CANCEL_STRATEGY_FAILED = "iot.firmware.CancelOTAStrategyByJobFailed", "Failed to cancel the policy.";
+
+    NO_TASK_OF_DEVICES = "iot.firmware.DeviceUpgradeRecordNotFound", "The device has no upgrade task.";
+    TASKS_HAVE_ENDED = "iot.firmware.IncorrectDeviceUpgradeJobStatus",
+        "The status of the upgrade task does not allow this.";
+    CANCEL_BY_DEVICE_FAILED = "iot.firmware.BatchCancelDeviceUpgradeFailed", "Failed to cancel the tasks.";
+    NO_TASK = "iot.firmware.InvalidOTATaskId", "The task does not exist.";
+    NO_DEVICE_PARAMETERS = "iot.ota.EmptyDeviceInfoParams", "the device info in params is empty";
+    NULL_MODULE_NAME = "iot.ota.NullOtaModuleName", "the module name can not be empty.";
+    INVALID_MODULE_NAME = "iot.ota.InvalidOtaModuleName", "the format of module name is invalid.";
+    LIST_TASKS_OF_DEVICE_FAILED = "iot.firmware.ListOTATaskByDeviceFailed", "Failed to list OTA tasks by device.";
+
+    TOO_MANY_TASKS = "iot.ota.TooManyOtaTask", "There are too many tasks in parameters.";
+    NO_REUPGRADED_JOB = "iot.ota.InvalidJobId", "The job is not existed.";
+    NOT_PACKAGE_OWNER = "iot.ota.NotFirmwareOwner", "The user is not owner of firmware.";
+    PACKAGE_IS_DELETED = "iot.ota.InvalidFirmwareUid", "The firmware is not exist.";
+    JOB_IS_CANCELED = "iot.ota.JobCanceled", "The job has already been canceled.";
+    NO_REUPGRADED_TASK = "iot.ota.InvalidTaskId", "The tasks are not existed.";
+    SOME_TASKS_INVALID = "iot.ota.InvalidTaskExist", "The taskId list contains at least an invalid task.";
+    TASK_OF_OTHER_JOB = "iot.ota.UnmatchedJob", "The jobId and taskId do not match.";
+    NO_FAILED_TASK = "iot.ota.FailedTaskNotFound", "There are no failed tasks.";
+    DEVICE_IS_DELETED = "iot.ota.DeviceNotExist", "The device does not exist.";
+    DEVICE_NOT_REUPGRADED = "iot.ota.DeviceNotReUpgraded", "There is no device can upgrade.";
+
+    CREATE_MODULE_PARAMETER = "iot.ota.CreateOTAModuleParamError", "A module parameter is invalid.";
+    MODULE_NAME_RESERVED = "iot.firmware.ModuleNameReserved", "The module name is reserved.";
+    MODULE_NAME_TAKEN = "iot.ota.CreateOTAModuleNameExist", "The module name already exists.";
+    TOO_MANY_MODULES = "iot.ota.CreateOTAModuleExceedLimit", "The number of modules exceeds the limit.";
+    CREATE_MODULE_FAILED = "iot.ota.CreateOTAModuleFailure", "Failed to create the module.";
+    UPDATE_MODULE_PARAMETER = "iot.ota.UpdateOTAModuleParamError", "A module parameter is invalid.";
+    UPDATE_MODULE_FAILED = "iot.ota.UpdateOTAModuleFailure", "Failed to update the module.";
+    DELETE_DEFAULT_MODULE = "iot.ota.DeleteOtaDefaultModule", "The default module cannot be deleted.";
+    MODULE_HAS_PACKAGES = "iot.ota.DeleteOTAModulePackageExist", "The module still has packages.";
+    DELETE_MODULE_FAILED = "iot.ota.DeleteOTAModuleFailure", "Failed to delete the module.";
+    LIST_MODULES_FAILED = "iot.ota.ListOTAModuleFailure", "Failed to list the modules.";
 }
 
 #[cfg(test)]

@@ -179,10 +179,12 @@ impl Dispatcher {
         }
     }
 
-    /// What a job may push; asked for once per job while it has tasks in the queue.
+    /// What a job may push; asked for once per job while it has tasks in the queue. An answer that comes after a
+    /// change of the rate is too late.
     pub fn rate_known(&self, job: &Job, now: Now) {
         let mut state = self.lock();
-        let Some(queue) = state.jobs.get_mut(&job.no) else { return };
+        let queue = state.jobs.get_mut(&job.no).filter(|queue| queue.rate.is_none());
+        let Some(queue) = queue else { return };
         let Some(max_per_minute) = job.policy.max_per_minute else {
             queue.rate =
                 Some((PushRate { max_per_minute: u32::MAX }, Bucket::with(u32::MAX, now.mono_ms)));
@@ -198,6 +200,23 @@ impl Dispatcher {
             bucket = Bucket::from_parts(kept.parts(), now.mono_ms);
         }
         queue.rate = Some((rate, bucket));
+    }
+
+    /// The rate of a job was changed: it rules what is pushed from now on. What the bucket holds stays, as far as it
+    /// still can.
+    pub fn rate_changed(&self, job: &Job, now: Now) {
+        let mut state = self.lock();
+        let known = state.jobs.get_mut(&job.no).and_then(|queue| queue.rate.as_mut());
+        if let (Some((rate, bucket)), Some(max_per_minute)) = (known, job.policy.max_per_minute) {
+            rate.refill(bucket, now.mono_ms);
+            *rate = PushRate { max_per_minute };
+            rate.refill(bucket, now.mono_ms);
+            drop(state);
+        } else {
+            drop(state);
+            self.rate_known(job, now);
+        }
+        self.rung.notify_one();
     }
 
     /// Takes what can be done now.

@@ -64,7 +64,7 @@ pub(super) fn look_at_freed(
     while let Some(device) = effects.freed.pop() {
         let Some(device) = rows.device(device)? else { continue };
         for module in rows.modules(device.product)? {
-            look(rows, &device, &module, Sight::Current, now, effects)?;
+            look(rows, &device, &module.name, Sight::Current, now, effects)?;
         }
     }
     Ok(())

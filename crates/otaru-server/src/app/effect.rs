@@ -1,7 +1,9 @@
 //! What follows a change once it is committed, and only then.
 
 use super::dispatch::Dispatcher;
+use crate::clock::Clock;
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
+use otaru_core::job::Job;
 use otaru_core::time::Timestamp;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -20,6 +22,8 @@ pub struct Ready {
 #[derive(Debug, Default)]
 pub struct Effects {
     pub ready: Vec<Ready>,
+    /// Jobs whose rate was changed.
+    pub(super) rates: Vec<Job>,
     /// The earliest deadline that was set.
     pub deadline: Option<Timestamp>,
     /// Devices whose task has ended, so that dynamic jobs look at them again.
@@ -40,12 +44,16 @@ impl Effects {
 #[derive(Clone)]
 pub(super) struct Follower {
     pub dispatcher: Arc<Dispatcher>,
+    pub clock: Clock,
     /// Rung when a deadline was set that may be earlier than the one the scheduler waits for.
     pub deadline_set: Arc<Notify>,
 }
 
 impl Follower {
     pub fn follow(&self, effects: Effects) {
+        for job in effects.rates {
+            self.dispatcher.rate_changed(&job, self.clock.now());
+        }
         for ready in effects.ready {
             self.dispatcher.ready(ready);
         }

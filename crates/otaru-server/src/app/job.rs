@@ -283,17 +283,28 @@ pub(super) fn check_count(devices: u64, devices_max: Option<u64>) -> Result<()> 
     }
 }
 
+/// A package and the product that it must belong to (rows F1 to F3 of the refusals).
+pub(super) fn package_and_product(
+    rows: &mut dyn View,
+    caller: Caller,
+    firmware_id: &str,
+    product_key: &str,
+) -> Result<(std::rc::Rc<Product>, std::rc::Rc<Package>)> {
+    let package = lookup::package(rows, caller, firmware_id)?;
+    let product = lookup::product(rows, caller, product_key)?;
+    if package.product != product.no {
+        return Err(refusal::PACKAGE_OF_OTHER_PRODUCT.with(product_key).into());
+    }
+    Ok((product, package))
+}
+
 /// The package and product of a new job (rows F1 to F5 of the refusals, then those of a verification).
 pub(super) fn package_of(
     rows: &mut dyn View,
     caller: Caller,
     new: &NewJob,
 ) -> Result<(std::rc::Rc<Product>, std::rc::Rc<Package>)> {
-    let package = lookup::package(rows, caller, &new.firmware_id)?;
-    let product = lookup::product(rows, caller, &new.product_key)?;
-    if package.product != product.no {
-        return Err(refusal::PACKAGE_OF_OTHER_PRODUCT.with(&new.product_key).into());
-    }
+    let (product, package) = package_and_product(rows, caller, &new.firmware_id, &new.product_key)?;
     let is_verify = matches!(new.target, Target::Verify(_));
     if !is_verify && !package.status.is_released() {
         return Err(refusal::PACKAGE_NOT_VERIFIED.with(&new.firmware_id).into());

@@ -5,15 +5,18 @@
 
 use super::Caller;
 use super::error::Result;
+use super::task::Judged;
 use crate::store::View;
 use otaru_core::device::Device;
 use otaru_core::id::{
-    DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, UserNo,
+    DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, TaskId, UserNo,
 };
 use otaru_core::job::Job;
+use otaru_core::module::Module;
 use otaru_core::package::Package;
 use otaru_core::product::Product;
 use otaru_core::refusal;
+use otaru_core::version::ModuleName;
 use std::rc::Rc;
 
 /// How a product stands to a caller.
@@ -72,6 +75,15 @@ pub(super) fn product(view: &mut dyn View, caller: Caller, key: &str) -> Result<
     Ok(found)
 }
 
+/// A module of a product by its name, whatever the case.
+pub(super) fn module(view: &mut dyn View, product: &Product, name: &str) -> Result<Module> {
+    let found = match ModuleName::parse(name) {
+        Ok(parsed) => view.module(product.no, &parsed)?,
+        Err(_) => None,
+    };
+    Ok(found.ok_or_else(|| refusal::NO_MODULE.with(name))?)
+}
+
 /// A device of a product by its name (rows D5, D6).
 pub(super) fn device(view: &mut dyn View, product: &Product, name: &str) -> Result<Device> {
     let parsed: DeviceName =
@@ -113,6 +125,74 @@ pub(super) fn package(view: &mut dyn View, caller: Caller, id: &str) -> Result<R
     let found = found.ok_or_else(|| refusal::NO_PACKAGE.with(id))?;
     ours(view, caller, found.product)?.ok_or_else(|| refusal::NO_PACKAGE.with(id))?;
     Ok(found)
+}
+
+/// How the product of something stands to a caller, who must be allowed to touch it.
+fn standing(view: &mut dyn View, caller: Caller, product: ProductNo) -> Result<Standing> {
+    let product = view.product(product)?.expect("what belongs to a product is not kept longer");
+    let standing = Standing::of(&product, caller);
+    if standing == Standing::Ours {
+        permit(view, caller, &product)?;
+    }
+    Ok(standing)
+}
+
+/// The package that a caller changes (`ModifyOTAFirmware` has codes of its own).
+pub(super) fn changed_package(
+    view: &mut dyn View,
+    caller: Caller,
+    id: &str,
+) -> Result<Rc<Package>> {
+    let found = match id.parse::<FirmwareId>() {
+        Ok(parsed) => view.package_by_id(&parsed)?,
+        Err(_) => None,
+    };
+    let package = found.ok_or_else(|| refusal::NO_FIRMWARE.with(id))?;
+    match standing(view, caller, package.product)? {
+        Standing::Ours => Ok(package),
+        Standing::OtherInstance => Err(refusal::OF_OTHER_INSTANCE.into()),
+        Standing::OtherAccount => Err(refusal::FIRMWARE_OF_OTHER_ACCOUNT.into()),
+    }
+}
+
+/// The job of an id, whoever it belongs to.
+fn any_job(view: &mut dyn View, id: &str) -> Result<Option<Rc<Job>>> {
+    Ok(match id.parse::<JobId>() {
+        Ok(parsed) => view.job_by_id(&parsed)?,
+        Err(_) => None,
+    })
+}
+
+/// The job that a caller changes (`UpdateOTAJob` has codes of its own).
+pub(super) fn changed_job(view: &mut dyn View, caller: Caller, id: &str) -> Result<Rc<Job>> {
+    let job = any_job(view, id)?.ok_or_else(|| refusal::NO_UPDATED_JOB.with(id))?;
+    match standing(view, caller, job.product)? {
+        Standing::Ours => Ok(job),
+        Standing::OtherInstance => Err(refusal::OF_OTHER_INSTANCE.into()),
+        Standing::OtherAccount => Err(refusal::JOB_OF_OTHER_ACCOUNT.into()),
+    }
+}
+
+/// The job whose tasks a caller starts again (`ReupgradeOTATask` has codes of its own).
+pub(super) fn restarted_job(view: &mut dyn View, caller: Caller, id: &str) -> Result<Rc<Job>> {
+    let job = any_job(view, id)?.ok_or_else(|| refusal::NO_REUPGRADED_JOB.with(id))?;
+    match standing(view, caller, job.product)? {
+        Standing::Ours => Ok(job),
+        Standing::OtherInstance => Err(refusal::NO_REUPGRADED_JOB.with(id).into()),
+        Standing::OtherAccount => Err(refusal::NOT_PACKAGE_OWNER.into()),
+    }
+}
+
+/// The task of an id with its job and package; `None` when there is none that is the caller's.
+pub(super) fn task(view: &mut dyn View, caller: Caller, id: &str) -> Result<Option<Judged>> {
+    let found = match id.parse::<TaskId>() {
+        Ok(parsed) => view.task_by_id(&parsed)?,
+        Err(_) => None,
+    };
+    let Some(task) = found else { return Ok(None) };
+    let judged = Judged::load(view, task)?;
+    let standing = standing(view, caller, judged.job.product)?;
+    Ok(Some(judged).filter(|_| standing == Standing::Ours))
 }
 
 /// The job of an id.

@@ -6,6 +6,7 @@
 
 mod account;
 mod cancel;
+mod consent;
 mod create;
 mod device;
 mod devices;
@@ -19,6 +20,7 @@ mod job;
 mod list;
 mod listed;
 mod lookup;
+mod module;
 mod package;
 mod product;
 mod push;
@@ -27,6 +29,8 @@ mod select;
 mod subscription;
 mod survey;
 mod task;
+mod unfinished;
+mod update;
 mod upload;
 
 pub use account::{Caller, Credentials, Signer};
@@ -35,10 +39,13 @@ pub use device::{DeviceDetail, DeviceKey, DevicesFrom, NewDevice};
 pub use devices::Gatekeeper;
 pub use error::{AppError, Result};
 pub use job::{JobView, NewJob, Target};
+pub use module::{DeviceVersions, ModuleChange, NewModule};
 pub use package::{NewFile, NewPackage, PackageView};
 pub use product::NewProduct;
 pub use subscription::{GroupFilter, NewSubscription};
 pub use task::{TaskFilter, TaskView};
+pub use unfinished::{DevicesOfPackage, Unfinished};
+pub use update::PackageChange;
 pub use upload::{Slot, UploadSlot};
 
 use crate::clock::Clock;
@@ -113,16 +120,12 @@ impl App {
         files: Files,
     ) -> Arc<Self> {
         let dispatcher = Dispatcher::new(limits.pushes_per_minute, limits.grace_ms);
-        Arc::new(Self {
-            store,
-            clock,
-            random,
-            registry,
-            limits,
-            urls,
-            files,
-            follower: Follower { dispatcher: Arc::new(dispatcher), deadline_set: Arc::default() },
-        })
+        let follower = Follower {
+            dispatcher: Arc::new(dispatcher),
+            clock: clock.clone(),
+            deadline_set: Arc::default(),
+        };
+        Arc::new(Self { store, clock, random, registry, limits, urls, files, follower })
     }
 
     /// Runs a use case as one change and lets its effects happen after the commit.

@@ -59,7 +59,7 @@ impl App {
             let product_key = new.product_key.as_deref().ok_or(refusal::NULL_PRODUCT_KEY)?;
             let product = lookup::product(rows, caller, product_key)?;
             let module = rows.module(product.no, &new.module)?;
-            let module = module.ok_or_else(|| refusal::NO_MODULE.with(&new.module))?;
+            let module = module.ok_or_else(|| refusal::NO_MODULE.with(&new.module))?.name;
             let mut uploads = Vec::with_capacity(new.files.len());
             for file in &new.files {
                 let key = urls

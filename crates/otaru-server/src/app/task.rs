@@ -1,7 +1,7 @@
 //! One task meets one event: the core decides, and what hangs on the task follows.
 
 use super::effect::{Effects, Ready};
-use crate::store::{Result, Rows};
+use crate::store::{Result, Rows, View};
 use otaru_core::id::PackageNo;
 use otaru_core::job::{Job, JobEvent, JobKind};
 use otaru_core::package::{Package, PackageEvent};
@@ -27,9 +27,9 @@ pub(super) enum Outcome {
 
 impl Judged {
     /// Reads the job and the package of a task.
-    pub fn load(rows: &mut dyn Rows, task: Task) -> Result<Self> {
-        let job = rows.job(task.job)?.expect("a task has a job");
-        let package = rows.package(job.package)?.expect("a job has a package");
+    pub fn load(view: &mut (impl View + ?Sized), task: Task) -> Result<Self> {
+        let job = view.job(task.job)?.expect("a task has a job");
+        let package = view.package(job.package)?.expect("a job has a package");
         Ok(Self { task, job, package })
     }
 

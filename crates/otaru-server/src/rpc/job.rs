@@ -1,5 +1,6 @@
 //! Operations on jobs.
 
+mod change;
 mod create;
 
 use otaru_core::job::{Job, Selection};
@@ -11,6 +12,7 @@ use super::tree::reply;
 use super::wire::{Paging, int, utc};
 use crate::app::{self, JobView};
 use crate::store::Listed;
+pub(super) use create::check_names;
 
 pub(super) const OPS: &[Op] = &[
     op!("CreateOTAVerifyJob", Ota, 10, create::verify: CreateVerifyJob => CreatedJob, CREATE_JOB_FAILED),
@@ -19,6 +21,8 @@ pub(super) const OPS: &[Op] = &[
     op!("QueryOTAJob", Ota, 10, query: QueryJob => JobReply, SYSTEM_EXCEPTION),
     op!("ListOTAJobByFirmware", Ota, 10, of_package: ListJobsOfPackage => JobPage, LIST_JOBS_FAILED),
     op!("ListOTAJobByDevice", Ota, 10, of_device: ListJobsOfDevice => JobPage, LIST_JOBS_FAILED),
+    op!("UpdateOTAJob", Ota, 10, change::update: UpdateJob => (), SYSTEM_EXCEPTION),
+    op!("CancelOTAStrategyByJob", Ota, 10, change::cancel_strategy: CancelStrategy => (), CANCEL_STRATEGY_FAILED),
 ];
 
 request! {
@@ -79,6 +83,20 @@ request! {
         src_versions: Vec<String> = "SrcVersion",
         tags: Vec<TagParam> = "Tag",
         timeout_minutes: Option<i32> = "TimeoutInMinutes",
+    }
+
+    pub struct UpdateJob {
+        job_id: String = "JobId",
+        max_per_minute: i32 = "MaximumPerMinute",
+        target_selection: String = "TargetSelection",
+        upgrade_type: String = "UpgradeType",
+        src_versions: Vec<String> = "SrcVersionList",
+        tags: Vec<TagParam> = "Tags",
+        timeout_minutes: Option<i32> = "TimeoutInMinutes",
+    }
+
+    pub struct CancelStrategy {
+        job_id: String = "JobId",
     }
 
     pub struct QueryJob {

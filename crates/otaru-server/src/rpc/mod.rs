@@ -11,6 +11,8 @@ pub mod gateway;
 pub mod instance;
 pub mod job;
 mod json;
+pub mod module;
+pub mod named_task;
 pub mod nonce;
 pub mod op;
 pub mod package;

@@ -12,7 +12,7 @@ use super::error::GatewayError;
 use super::params::Params;
 use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
-use super::{device, job, package, product, subscription, task, upload};
+use super::{device, job, module, named_task, package, product, subscription, task, upload};
 use crate::app::{self, App, Caller};
 
 /// What a handler knows beside its request.
@@ -105,16 +105,17 @@ impl Family {
     }
 }
 
-/// A row of the table: action, family, calls per second, handler with its request and reply, code when the store fails.
+/// A row of the table: action, family, calls per second, the only method if there is but one, handler with its request
+/// and reply, code when the store fails.
 macro_rules! op {
     (
-        $action:literal, $family:ident, $per_second:literal $(deep $deep:literal)?,
+        $action:literal, $family:ident, $per_second:literal $(deep $deep:literal)? $(only $method:literal)?,
         $run:path: $request:ty => $reply:ty, $failure:ident
     ) => {
         $crate::rpc::op::Op {
             action: $action,
             family: $crate::rpc::op::Family::$family,
-            methods: &["GET", "POST"],
+            methods: $crate::rpc::op::op!(@methods $($method)?),
             per_second: $per_second,
             deep_per_second: $crate::rpc::op::op!(@deep $($deep)?),
             params: <$request as $crate::rpc::request::Request>::PARAMS,
@@ -129,6 +130,8 @@ macro_rules! op {
             },
         }
     };
+    (@methods) => { &["GET", "POST"] };
+    (@methods $method:literal) => { &[$method] };
     (@deep) => { None };
     (@deep $deep:literal) => { Some($deep) };
 }
@@ -144,6 +147,8 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
         package::OPS,
         job::OPS,
         task::OPS,
+        named_task::OPS,
+        module::OPS,
     ];
     families.into_iter().flatten()
 }
@@ -161,23 +166,6 @@ pub fn family(action: &str) -> Option<Family> {
 
 /// Operations of the API that are known by name and refused as not supported.
 pub const NOT_OFFERED: &[(Family, &[&str])] = &[
-    (
-        Family::Ota,
-        &[
-            "ModifyOTAFirmware",
-            "UpdateOTAJob",
-            "CancelOTAStrategyByJob",
-            "CancelOTATaskByDevice",
-            "CreateOTAModule",
-            "UpdateOTAModule",
-            "DeleteOTAModule",
-            "ListOTAModuleByProduct",
-            "ConfirmOTATask",
-            "ListOTAUnfinishedTaskByDevice",
-            "ReupgradeOTATask",
-            "ListOTAModuleVersionsByDevice",
-        ],
-    ),
     (Family::Product, &["QueryProductList", "UpdateProduct", "DeleteProduct"]),
     (
         Family::Device,

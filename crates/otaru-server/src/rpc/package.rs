@@ -12,13 +12,14 @@ use super::op::{Context, Op, op};
 use super::request::request;
 use super::tree::reply;
 use super::wire::{Paging, int, unless_empty, utc};
-use crate::app::{self, NewFile, NewPackage, PackageView};
+use crate::app::{self, NewFile, NewPackage, PackageChange, PackageView};
 
 pub(super) const OPS: &[Op] = &[
     op!("CreateOTAFirmware", Ota, 10, create: CreatePackage => CreatedPackage, CREATE_PACKAGE_FAILED),
     op!("QueryOTAFirmware", Ota, 20, query: QueryPackage => PackageReply, SYSTEM_EXCEPTION),
     op!("ListOTAFirmware", Ota, 10, list: ListPackages => PackagePage, LIST_PACKAGES_FAILED),
     op!("DeleteOTAFirmware", Ota, 10, delete: DeletePackage => (), DELETE_PACKAGE_FAILED),
+    op!("ModifyOTAFirmware", Ota, 5, modify: ModifyPackage => (), SYSTEM_EXCEPTION),
 ];
 
 request! {
@@ -56,6 +57,14 @@ request! {
         page_size: i32 = "PageSize",
         dest_version: Option<String> = "DestVersion",
         product_key: Option<String> = "ProductKey",
+    }
+
+    pub struct ModifyPackage {
+        firmware_id: String = "FirmwareId",
+        product_key: String = "ProductKey",
+        description: Option<String> = "FirmwareDesc",
+        name: Option<String> = "FirmwareName",
+        udi: Option<String> = "FirmwareUdi",
     }
 
     pub struct DeletePackage {
@@ -331,6 +340,21 @@ fn row(package: Package, product: Product) -> PackageRow {
         description: unless_empty(package.description),
         name: package.name,
     }
+}
+
+async fn modify(context: Context<'_>, request: ModifyPackage) -> app::Result<()> {
+    let ModifyPackage { firmware_id, product_key, description, name, udi } = request;
+    if let Some(name) = name.as_deref().filter(|name| !is_package_name(name)) {
+        return Err(refusal::MALFORMED_PACKAGE_NAME.with(name).into());
+    }
+    if description.as_ref().is_some_and(|text| text.chars().count() > 100) {
+        return Err(refusal::LONG_MODIFIED_DESCRIPTION.into());
+    }
+    if udi.as_ref().is_some_and(|text| text.chars().count() > 4_096) {
+        return Err(refusal::LONG_UDI.into());
+    }
+    let change = PackageChange { firmware_id, product_key, name, description, udi };
+    context.app.update_package(context.caller, change).await
 }
 
 async fn delete(context: Context<'_>, request: DeletePackage) -> app::Result<()> {

@@ -16,6 +16,12 @@ pub fn gmt(at: Timestamp) -> String {
     local[..19].replace('T', " ")
 }
 
+/// `Gmt…` fields of modules: UTC to the minute, `2020-10-13T09:46Z`.
+pub fn minute(at: Timestamp) -> String {
+    let text = moment(at).to_string();
+    format!("{}Z", &text[..16])
+}
+
 fn moment(at: Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
@@ -88,10 +94,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_written_in_the_two_forms_of_the_api() {
+    fn moments_are_written_in_the_three_forms_of_the_api() {
         let at = Timestamp(1_572_848_539_566);
         assert_eq!(utc(at), "2019-11-04T06:22:19.566Z");
         assert_eq!(gmt(at), "2019-11-04 14:22:19");
+        assert_eq!(minute(at), "2019-11-04T06:22Z");
+        assert_eq!(minute(Timestamp(0)), "1970-01-01T00:00Z");
         assert_eq!(utc(Timestamp(0)), "1970-01-01T00:00:00.000Z");
     }
 

@@ -1,5 +1,6 @@
 //! What every engine does, whichever it is. Its tests call [`holds_for`] with a way to open a new, empty store.
 
+mod module;
 mod subscription;
 
 use super::*;
@@ -35,6 +36,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     tasks_are_found_by_device_job_status_and_deadline(&mut open());
     counts_equal_the_tasks_after_any_changes(&mut open());
     subscription::holds_for(&open);
+    module::holds_for(&open);
     a_failed_transaction_leaves_nothing(&mut open());
     a_transaction_sees_its_own_writes(&mut open());
     a_failed_change_takes_no_other_with_it(open());
@@ -303,7 +305,7 @@ fn products_come_back_and_names_are_taken_per_instance(engine: &mut dyn Engine) 
             .map(|(account, instance)| view.product_count(account, instance));
         assert_eq!(counts.map(|count| count.unwrap()), [2, 0, 0]);
         let default = view.module(product.no, &module("DEFAULT"))?.unwrap();
-        assert_eq!(default.as_str(), "default");
+        assert_eq!(default.name.as_str(), "default");
         assert_eq!(view.module(product.no, &module("mcu"))?, None);
         Ok(())
     });
@@ -414,6 +416,11 @@ fn packages_come_back(engine: &mut dyn Engine) {
         assert_eq!((by_no.as_deref(), by_id.as_deref()), (Some(&package), Some(&package)));
         assert_eq!(spelt.as_deref(), Some("MCU"));
     }
+    package.name = "renamed".into();
+    (package.description, package.udi) = (String::new(), "{}".into());
+    package.modified_at = at(99);
+    change(engine, |rows| rows.update_package(&package));
+    assert_eq!(look(engine, |view| view.package(package.no)).as_deref(), Some(&package));
 }
 
 fn a_deleted_package_is_found_by_number_only(engine: &mut dyn Engine) {
@@ -559,6 +566,12 @@ fn jobs_come_back_whatever_they_are(engine: &mut dyn Engine) {
             change(engine, |rows| rows.update_job(&job));
             assert_eq!(look(engine, |view| view.job_by_id(&job.id)).as_deref(), Some(&job));
         }
+        job.policy.max_per_minute = Some(77);
+        job.policy.timeout_minutes = Some(7);
+        job.policy.tags = vec![Tag { key: "c".into(), value: "v".into() }];
+        job.src_versions = vec![version("7.0")];
+        change(engine, |rows| rows.update_job_policy(&job));
+        assert_eq!(look(engine, |view| view.job(job.no)).as_deref(), Some(&job));
         job.fill = Some(Fill { after: 1, until: 2, rank_max: None });
         (job.sweep, job.bucket, job.started_at, job.ended_at) = (None, None, None, None);
         (job.schedule_at, job.finish_at) = (None, None);
@@ -720,7 +733,9 @@ fn tasks_come_back_and_each_change_is_kept(engine: &mut dyn Engine) {
         ..new_task(job, world.devices[0], 2)
     };
     let no = change(engine, |rows| rows.insert_task(&full));
-    assert_eq!(look(engine, |view| view.task(no)), Some(Task { no, ..full }));
+    let full = Task { no, ..full };
+    assert_eq!(look(engine, |view| view.task_by_id(&full.id)).as_ref(), Some(&full));
+    assert_eq!(look(engine, |view| view.task(no)), Some(full));
     assert_eq!(look(engine, |view| view.task(TaskNo(99))), None);
 }
 
@@ -751,6 +766,9 @@ fn tasks_are_found_by_device_job_status_and_deadline(engine: &mut dyn Engine) {
         assert_eq!(numbers(view.unfinished_tasks(a)?), [t[1], t[3]]);
         assert_eq!(numbers(view.tasks_of_device(first, a)?), [t[1], t[0]]);
         assert_eq!(numbers(view.tasks_of_device(second, b)?), [t[4]]);
+        assert!(view.has_task_of_package(world.package.no, b)?);
+        assert!(!view.has_task_of_package(PackageNo(99), b)?);
+        assert!(!view.has_task_of_package(world.package.no, DeviceNo(99))?);
         assert_eq!(numbers(view.tasks(first, None, Page::new(1, 3))?), [t[5], t[2], t[1]]);
         assert_eq!(numbers(view.tasks(first, None, Page::new(2, 3))?), [t[0]]);
         assert_eq!(numbers(view.tasks(first, Some(S::InProgress), Page::new(1, 1))?), [t[5]]);

@@ -8,19 +8,21 @@ mod account;
 #[cfg(test)]
 mod contract;
 mod model;
+mod module;
 pub mod sqlite;
 mod subscription;
 mod writer;
 
 pub use account::*;
 pub use model::*;
+pub use module::{ModuleRows, ModuleView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use writer::{Store, StoreHandle};
 
 use otaru_core::device::Device;
 use otaru_core::id::{
     AccountNo, DeviceName, DeviceNo, FirmwareId, InstanceNo, IotId, JobId, JobNo, PackageNo,
-    ProductKey, ProductNo, TaskNo,
+    ProductKey, ProductNo, TaskId, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
 use otaru_core::package::{Package, PackageStatus};
@@ -45,7 +47,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
-pub trait View: AccountView + SubscriptionView {
+pub trait View: AccountView + ModuleView + SubscriptionView {
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
 
@@ -85,12 +87,6 @@ pub trait View: AccountView + SubscriptionView {
     /// The highest number of a device so far, 0 when there is none.
     fn last_device(&mut self) -> Result<DeviceNo>;
     fn version(&mut self, device: DeviceNo, module: &ModuleName) -> Result<Option<Version>>;
-
-    /// The module as spelt at its creation; the default module exists in every product.
-    fn module(&mut self, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>>;
-
-    /// Modules of a product, `default` among them.
-    fn modules(&mut self, product: ProductNo) -> Result<Vec<ModuleName>>;
 
     fn upload(&mut self, key: &str) -> Result<Option<Upload>>;
 
@@ -133,10 +129,13 @@ pub trait View: AccountView + SubscriptionView {
     fn counts(&mut self, job: JobNo) -> Result<Counts>;
 
     fn task(&mut self, no: TaskNo) -> Result<Option<Task>>;
+    fn task_by_id(&mut self, id: &TaskId) -> Result<Option<Task>>;
     /// Unfinished tasks of a device, oldest first.
     fn unfinished_tasks(&mut self, device: DeviceNo) -> Result<Vec<Task>>;
     /// Tasks of a device in a job, newest first.
     fn tasks_of_device(&mut self, job: JobNo, device: DeviceNo) -> Result<Vec<Task>>;
+    /// Whether a device has a task, in whatever status, in a job of the package.
+    fn has_task_of_package(&mut self, package: PackageNo, device: DeviceNo) -> Result<bool>;
     /// Tasks of a job, newest first, of one status or all.
     fn tasks(
         &mut self,
@@ -162,7 +161,7 @@ pub trait View: AccountView + SubscriptionView {
 }
 
 /// One transaction. Whatever it changes is kept with it or not at all.
-pub trait Rows: View + AccountRows + SubscriptionRows {
+pub trait Rows: View + AccountRows + ModuleRows + SubscriptionRows {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the
     /// digests of the uploads' files.
@@ -197,11 +196,15 @@ pub trait Rows: View + AccountRows + SubscriptionRows {
         percent: u32,
         now: Timestamp,
     ) -> Result<()>;
+    /// Writes what a caller may change of a package: name, description, custom text, and the time of it.
+    fn update_package(&mut self, package: &Package) -> Result<()>;
     fn delete_package(&mut self, no: PackageNo, now: Timestamp) -> Result<()>;
 
     fn insert_job(&mut self, new: &Job) -> Result<JobNo>;
     /// Writes all that can change of a job: status, times, fill, sweep, bucket.
     fn update_job(&mut self, job: &Job) -> Result<()>;
+    /// Writes what a caller may change of a running job: rate, timeout, tags and source versions.
+    fn update_job_policy(&mut self, job: &Job) -> Result<()>;
 
     /// Inserts a task and counts it; `new.no` is not looked at.
     fn insert_task(&mut self, new: &Task) -> Result<TaskNo>;

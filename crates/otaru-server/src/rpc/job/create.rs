@@ -254,7 +254,7 @@ fn new_dynamic(request: CreateDynamicJob, params: &Params) -> Result<NewJob, Ref
 }
 
 /// At most `most` names, each well-formed and only once (row N1 of the refusals).
-fn check_names(names: &[String], most: usize) -> Result<(), Refusal> {
+pub(in crate::rpc) fn check_names(names: &[String], most: usize) -> Result<(), Refusal> {
     if names.len() > most {
         let detail = format!("{} names, at most {most}", names.len());
         return Err(refusal::LIST_TOO_LONG.with(detail));
@@ -282,7 +282,7 @@ fn src_versions(texts: &[String]) -> Result<Vec<Version>, Refusal> {
     }
 }
 
-fn tags(params: &[TagParam]) -> Result<Vec<Tag>, Refusal> {
+pub(super) fn tags(params: &[TagParam]) -> Result<Vec<Tag>, Refusal> {
     check_tags(params.iter().map(|tag| (tag.key.as_deref(), tag.value.as_deref())))
 }
 

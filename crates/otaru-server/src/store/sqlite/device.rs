@@ -168,10 +168,12 @@ pub fn put_version(
     version: &Version,
     at: Timestamp,
 ) -> Result<()> {
+    let key = module.key();
+    let spelling = Some(module.as_str()).filter(|&spelling| spelling != key);
     tx.run(
-        "INSERT INTO device_version (device, module, version, reported_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO device_version (device, module, version, reported_at, spelling) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (device, module) DO UPDATE SET version = excluded.version, reported_at = excluded.reported_at",
-        params![device.0, module.key(), version.as_str(), at.0],
+        params![device.0, key, version.as_str(), at.0, spelling],
     )?;
     Ok(())
 }

@@ -275,9 +275,6 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
         tags,
     } = &new.policy;
     let (selection, selection_value) = selection_code(new.selection);
-    let src_versions: Vec<&str> = new.src_versions.iter().map(Version::as_str).collect();
-    let tags: Vec<(&str, &str)> =
-        tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
     let no = tx.insert(
         "INSERT INTO job (account, product, package, module_key, id, kind, selection, selection_value, src_versions,
              need_push, need_confirm, retry_interval, retry_count, timeout_minutes, overwrite_mode, multi_module,
@@ -292,7 +289,7 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
             kind_code(new.kind),
             selection,
             selection_value,
-            json(&src_versions)?,
+            src_versions_json(&new.src_versions)?,
             need_push,
             need_confirm,
             retry.map(|retry| retry.interval_minutes),
@@ -302,7 +299,7 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
             multi_module,
             max_per_minute,
             download.as_wire(),
-            json(&tags)?,
+            tags_json(tags)?,
             new.created_at.0
         ],
     )?;
@@ -313,6 +310,29 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
 
 fn json(list: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(list).map_err(|error| StoreError::Engine(error.to_string()))
+}
+
+fn src_versions_json(versions: &[Version]) -> Result<String> {
+    json(&versions.iter().map(Version::as_str).collect::<Vec<_>>())
+}
+
+fn tags_json(tags: &[Tag]) -> Result<String> {
+    json(&tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect::<Vec<_>>())
+}
+
+/// Writes what a caller may change of the policy.
+pub fn update_policy(tx: &Tx<'_>, job: &Job) -> Result<()> {
+    let Policy { max_per_minute, timeout_minutes, tags, .. } = &job.policy;
+    tx.run_one(
+        "UPDATE job SET max_per_minute = ?2, timeout_minutes = ?3, tags = ?4, src_versions = ?5 WHERE no = ?1",
+        params![
+            job.no.0,
+            max_per_minute,
+            timeout_minutes,
+            tags_json(tags)?,
+            src_versions_json(&job.src_versions)?
+        ],
+    )
 }
 
 /// Writes what of `job` can change to row `no`.

@@ -6,6 +6,7 @@
 mod account;
 mod device;
 mod job;
+mod module;
 mod nonce;
 mod package;
 mod product;

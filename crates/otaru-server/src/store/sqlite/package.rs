@@ -222,6 +222,14 @@ pub fn set_status(
     )
 }
 
+pub fn update(tx: &Tx<'_>, package: &Package) -> Result<()> {
+    let Package { no, name, description, udi, modified_at, .. } = package;
+    tx.run_one(
+        "UPDATE package SET name = ?2, description = ?3, udi = ?4, modified_at = ?5 WHERE no = ?1",
+        params![no.0, name, description, udi, modified_at.0],
+    )
+}
+
 pub fn delete(tx: &Tx<'_>, no: PackageNo, now: Timestamp) -> Result<()> {
     tx.run_one(
         "UPDATE package SET deleted_at = ?2 WHERE no = ?1 AND deleted_at IS NULL",

@@ -1,11 +1,10 @@
-//! Products and their modules.
+//! Products.
 
 use super::super::Result;
 use super::row::Cols;
 use super::tx::Tx;
 use otaru_core::id::{AccountNo, InstanceNo, ProductKey, ProductNo};
 use otaru_core::product::{Product, ProductProfile};
-use otaru_core::version::ModuleName;
 use rusqlite::params;
 use std::rc::Rc;
 
@@ -69,20 +68,6 @@ pub fn count(tx: &Tx<'_>, account: AccountNo, instance: InstanceNo) -> Result<u6
     )
 }
 
-pub fn modules(tx: &Tx<'_>, product: ProductNo) -> Result<Vec<ModuleName>> {
-    tx.list("SELECT name FROM module WHERE product = ?1 ORDER BY key", params![product.0], |cols| {
-        cols.decoded(|text: &String| ModuleName::parse(text).ok())
-    })
-}
-
-pub fn module(tx: &Tx<'_>, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>> {
-    tx.one(
-        "SELECT name FROM module WHERE product = ?1 AND key = ?2",
-        params![product.0, name.key()],
-        |cols| cols.decoded(|text: &String| ModuleName::parse(text).ok()),
-    )
-}
-
 pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
     let Product { no: _, account, instance, key, secret, name, profile, created_at } = new;
     let ProductProfile {
@@ -117,11 +102,6 @@ pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
             validate_type,
             created_at.0
         ],
-    )?;
-    let default = ModuleName::default();
-    tx.run(
-        "INSERT INTO module (product, key, name) VALUES (?1, ?2, ?3)",
-        params![no, default.key(), default.as_str()],
     )?;
     Ok(ProductNo(no))
 }

@@ -3,7 +3,7 @@
 use super::super::{Page, Result};
 use super::row::Cols;
 use super::tx::{Tx, skip};
-use otaru_core::id::{DeviceNo, JobNo, TaskNo};
+use otaru_core::id::{DeviceNo, JobNo, PackageNo, TaskId, TaskNo};
 use otaru_core::job::StatusSet;
 use otaru_core::task::{Reason, Task, TaskStatus};
 use otaru_core::time::Timestamp;
@@ -67,6 +67,14 @@ pub fn by_no(tx: &Tx<'_>, no: TaskNo) -> Result<Option<Task>> {
     tx.one(select!("WHERE t.no = ?1"), params![no.0], read)
 }
 
+pub fn by_id(tx: &Tx<'_>, id: &TaskId) -> Result<Option<Task>> {
+    tx.one(
+        concat!(columns!(), "FROM task_detail d CROSS JOIN task t ON t.no = d.no WHERE d.id = ?1"),
+        params![id.as_str()],
+        read,
+    )
+}
+
 pub fn unfinished(tx: &Tx<'_>, device: DeviceNo) -> Result<Vec<Task>> {
     tx.list(select!("WHERE t.device = ?1 AND t.status < 4 ORDER BY t.no"), params![device.0], read)
 }
@@ -76,6 +84,15 @@ pub fn of_device(tx: &Tx<'_>, job: JobNo, device: DeviceNo) -> Result<Vec<Task>>
         select!("WHERE t.job = ?1 AND t.device = ?2 ORDER BY t.no DESC"),
         params![job.0, device.0],
         read,
+    )
+}
+
+pub fn of_package_exists(tx: &Tx<'_>, package: PackageNo, device: DeviceNo) -> Result<bool> {
+    // By way of the device: it is in fewer jobs than a package may have.
+    tx.value(
+        "SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_of_device CROSS JOIN job ON job.no = task.job
+             WHERE task.device = ?1 AND job.package = ?2)",
+        params![device.0, package.0],
     )
 }
 

@@ -1,6 +1,8 @@
 //! One transaction or snapshot: what both traits do, by handing each noun its part.
 
-use super::super::{Listed, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View};
+use super::super::{
+    Listed, ModuleRows, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View,
+};
 use super::row::Cols;
 use super::{device, job, nonce, package, product, task, upload};
 use crate::random::Random;
@@ -8,9 +10,10 @@ use otaru_core::device::Device;
 use otaru_core::hash::Map;
 use otaru_core::id::{
     AccountNo, DeviceName, DeviceNo, FirmwareId, InstanceNo, IotId, JobId, JobNo, PackageNo,
-    ProductKey, ProductNo, TaskNo,
+    ProductKey, ProductNo, TaskId, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
+use otaru_core::module::Module;
 use otaru_core::package::{Package, PackageStatus};
 use otaru_core::product::Product;
 use otaru_core::task::{Task, TaskStatus};
@@ -204,14 +207,6 @@ impl View for Tx<'_> {
         device::version(self, device, module)
     }
 
-    fn modules(&mut self, product: ProductNo) -> Result<Vec<ModuleName>> {
-        product::modules(self, product)
-    }
-
-    fn module(&mut self, product: ProductNo, name: &ModuleName) -> Result<Option<ModuleName>> {
-        product::module(self, product, name)
-    }
-
     fn upload(&mut self, key: &str) -> Result<Option<Upload>> {
         upload::by_key(self, key)
     }
@@ -313,12 +308,20 @@ impl View for Tx<'_> {
         task::by_no(self, no)
     }
 
+    fn task_by_id(&mut self, id: &TaskId) -> Result<Option<Task>> {
+        task::by_id(self, id)
+    }
+
     fn unfinished_tasks(&mut self, device: DeviceNo) -> Result<Vec<Task>> {
         task::unfinished(self, device)
     }
 
     fn tasks_of_device(&mut self, job: JobNo, device: DeviceNo) -> Result<Vec<Task>> {
         task::of_device(self, job, device)
+    }
+
+    fn has_task_of_package(&mut self, package: PackageNo, device: DeviceNo) -> Result<bool> {
+        task::of_package_exists(self, package, device)
     }
 
     fn tasks(&mut self, job: JobNo, status: Option<TaskStatus>, page: Page) -> Result<Vec<Task>> {
@@ -366,6 +369,15 @@ impl Rows for Tx<'_> {
     fn insert_product(&mut self, new: &Product) -> Result<ProductNo> {
         let no = product::insert(self, new)?;
         self.products.remove(&no);
+        // Every product has it from the start.
+        let default = Module {
+            name: ModuleName::default(),
+            alias: String::new(),
+            description: String::new(),
+            created_at: new.created_at,
+            modified_at: new.created_at,
+        };
+        self.insert_module(no, &default)?;
         Ok(no)
     }
 
@@ -412,6 +424,11 @@ impl Rows for Tx<'_> {
         package::set_status(self, no, status, percent, now)
     }
 
+    fn update_package(&mut self, package: &Package) -> Result<()> {
+        self.packages.remove(&package.no);
+        package::update(self, package)
+    }
+
     fn delete_package(&mut self, no: PackageNo, now: Timestamp) -> Result<()> {
         self.packages.remove(&no);
         package::delete(self, no, now)
@@ -429,6 +446,11 @@ impl Rows for Tx<'_> {
     fn update_job(&mut self, job: &Job) -> Result<()> {
         self.jobs.remove(&job.no);
         job::update(self, job.no, job)
+    }
+
+    fn update_job_policy(&mut self, job: &Job) -> Result<()> {
+        self.jobs.remove(&job.no);
+        job::update_policy(self, job)
     }
 
     fn insert_task(&mut self, new: &Task) -> Result<TaskNo> {

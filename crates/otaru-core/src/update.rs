@@ -42,9 +42,8 @@ impl RawUpdate<'_> {
     /// # Errors
     /// The refusal of the first value that is out of range.
     pub fn check(&self) -> Result<JobUpdate, Refusal> {
-        let max_per_minute = match u32::try_from(self.max_per_minute) {
-            Ok(rate @ 10..=10_000) => rate,
-            _ => return Err(refusal::INVALID_UPDATED_RATE.with(self.max_per_minute)),
+        let Ok(max_per_minute @ 10..=10_000) = u32::try_from(self.max_per_minute) else {
+            return Err(refusal::INVALID_UPDATED_RATE.with(self.max_per_minute));
         };
         let dynamic = match self.upgrade_type {
             "STATIC" => false,

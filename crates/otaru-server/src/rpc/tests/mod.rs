@@ -3,6 +3,7 @@
 mod list_jobs_of_device;
 mod refusals;
 mod road;
+mod shapes;
 mod subscriptions;
 
 use std::cell::Cell;

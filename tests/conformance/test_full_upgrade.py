@@ -147,6 +147,7 @@ def test_a_package_is_verified_then_rolled_out_and_read_back(cloud, server, tmp_
         "TargetSelection": "SPECIFIC",
         "TimeoutInMinutes": 60,
     }
+    want = {k: v for k, v in want.items() if k not in cloud.lacks}
     assert {k: job[k] for k in want} == want
     for field in ("UtcCreate", "UtcStartTime", "UtcModified", "UtcEndTime"):
         assert UTC.fullmatch(job[field])

@@ -6,8 +6,10 @@ values in the names of the API, so that one scenario can be driven by each of th
 
 import importlib
 import json
+import os
 import pathlib
 import subprocess
+import sys
 
 import requests
 from aliyunsdkcore.acs_exception.exceptions import ServerException
@@ -34,6 +36,8 @@ class Cloud:
     """One account, seen through one client."""
 
     name = "?"
+    # Fields of a job that its models don't know yet.
+    lacks = ()
 
     def __init__(self, address, key_id=KEY_ID, key_secret=KEY_SECRET):
         self.address, self.key_id, self.key_secret = address, key_id, key_secret
@@ -123,17 +127,25 @@ class TeaV1(Tea):
     algorithm = "v2"
 
 
-class PopCore(Cloud):
-    """@alicloud/pop-core, in a Node.js process that takes calls as lines of JSON."""
+class Lines(Cloud):
+    """A client in a process of its own, which takes calls as lines of JSON."""
 
-    name = "pop-get"
-    method = "GET"
+    method = "POST"
 
     def __init__(self, address, key_id=KEY_ID, key_secret=KEY_SECRET):
         super().__init__(address, key_id, key_secret)
-        script = ROOT / "tests" / "conformance" / "node" / "pop.js"
-        command = ["node", str(script), f"http://{address}", key_id, key_secret]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command, environment = self.command()
+        self.process = subprocess.Popen(
+            [*command, address, key_id, key_secret],
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self):
+        """The program with its first arguments, and what it needs in its environment."""
+        raise NotImplementedError
 
     def call(self, action, **parameters):
         request = {"action": action, "parameters": parameters, "method": self.method}
@@ -142,12 +154,50 @@ class PopCore(Cloud):
         answer = json.loads(self.process.stdout.readline())
         if "refused" in answer:
             raise Refused(answer["refused"]["code"], answer["refused"]["message"])
+        assert answer["reply"] is not None, f"{action}: the reply does not fit the typed model"
         return answer["reply"]
 
     def close(self):
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()
+
+
+class OlderTea(Lines):
+    """An earlier release of alibabacloud-iot20180120; `./test` puts each into a folder of its own."""
+
+    release = "?"
+
+    def command(self):
+        folder = ROOT / ".venv" / "releases" / self.release
+        assert folder.is_dir(), f"{folder} is missing: ./test conformance makes it"
+        return [sys.executable, str(ROOT / "tests" / "support" / "tea_lines.py")], {"PYTHONPATH": str(folder)}
+
+
+class Tea2(OlderTea):
+    name = "tea-2.4.0"
+    release = "2.4.0"
+    lacks = ("DownloadProtocol", "MultiModuleMode")
+
+
+class Tea4(OlderTea):
+    name = "tea-4.2.0"
+    release = "4.2.0"
+
+
+class Node(Lines):
+    script = "?"
+
+    def command(self):
+        return ["node", str(ROOT / "tests" / "conformance" / "node" / self.script)], {}
+
+
+class PopCore(Node):
+    """@alicloud/pop-core."""
+
+    name = "pop-get"
+    script = "pop.js"
+    method = "GET"
 
 
 class PopCorePost(PopCore):
@@ -157,7 +207,21 @@ class PopCorePost(PopCore):
     method = "POST"
 
 
-CLIENTS = [Core, Tea, TeaV1, PopCore, PopCorePost]
+class RpcClient(Node):
+    """@alicloud/rpc-client, on which the typed clients of older releases are built."""
+
+    name = "rpc-client"
+    script = "rpc.js"
+
+
+class TypeScript(Node):
+    """@alicloud/iot20180120 with its typed models."""
+
+    name = "typescript"
+    script = "typed.js"
+
+
+CLIENTS = [Core, Tea, TeaV1, Tea2, Tea4, PopCore, PopCorePost, RpcClient, TypeScript]
 
 
 def upload(ticket, content, name="firmware.bin"):

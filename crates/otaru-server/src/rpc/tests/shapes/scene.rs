@@ -7,7 +7,7 @@ use otaru_core::version::{ModuleName, Version};
 use serde_json::Value;
 
 use super::Walk;
-use crate::app::{Caller, DeviceKey, Gatekeeper};
+use crate::app::Gatekeeper;
 use crate::mqtt::{Devices, Epoch, Peer, Report};
 
 pub async fn play(walk: &Walk) {
@@ -31,19 +31,13 @@ pub struct Speaker<'a> {
 
 impl<'a> Speaker<'a> {
     pub async fn connect(walk: &'a Walk, product: &str, name: &str) -> Self {
-        let credentials = crate::app::Credentials {
-            access_key_id: "id".into(),
-            access_key_secret: "secret".into(),
-        };
         let app = &walk.world.app;
-        let account = app.ensure_account(credentials).await.unwrap().account;
-        let key = DeviceKey {
-            iot_id: None,
-            product_key: Some(product.to_owned()),
-            device_name: Some(name.to_owned()),
-        };
-        let detail = app.device_detail(Caller::main(account), key).await.unwrap();
-        let peer = Peer { device: detail.device.no, epoch: Epoch(1) };
+        let (key, name) = (product.parse().unwrap(), name.parse().unwrap());
+        let device = app.store.view(move |view| {
+            let product = view.product_by_key(&key)?.unwrap();
+            Ok(view.device_by_name(product.no, &name)?.unwrap().no)
+        });
+        let peer = Peer { device: device.await.unwrap(), epoch: Epoch(1) };
         Gatekeeper(app.clone()).came_online(peer, IpAddr::V4(Ipv4Addr::LOCALHOST));
         for _ in 0..50 {
             tokio::task::yield_now().await;

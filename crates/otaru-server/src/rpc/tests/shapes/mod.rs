@@ -1,6 +1,7 @@
 //! A walk over all operations: each reply with data has the shape of the API description, in JSON and in XML.
 
 mod description;
+mod ota;
 mod scene;
 
 use std::cell::RefCell;

@@ -14,12 +14,15 @@ pub async fn play(walk: &Walk) {
     let product = products(walk).await;
     devices(walk, &product).await;
     subscriptions(walk, &product).await;
+    super::ota::modules(walk, &product).await;
     let package = packages(walk, &product).await;
     jobs(walk, &product, &package).await;
+    let newer = walk.world.package(&product, "9.0", "").await;
+    super::ota::tasks(walk, &product, &newer).await;
     deletions(walk, &product).await;
 }
 
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
@@ -146,6 +149,8 @@ async fn packages(walk: &Walk, product: &str) -> String {
     for made in [&delta, &several] {
         let id = text(&made["Data"]["FirmwareId"]);
         walk.both("QueryOTAFirmware", &format!("FirmwareId={id}")).await;
+        let modified = format!("FirmwareId={id}&ProductKey={product}&FirmwareDesc=new");
+        walk.both("ModifyOTAFirmware", &modified).await;
     }
     walk.both("ListOTAFirmware", "CurrentPage=1&PageSize=10").await;
     let verify = |made: &Value, device: &str| {
@@ -170,15 +175,10 @@ async fn jobs(walk: &Walk, product: &str, package: &str) {
     walk.empty("ListOTAJobByFirmware", &by_package, "/Data/SimpleOTAJobInfo").await;
     walk.empty("ListOTAJobByDevice", &by_device, "/Data/SimpleOTAJobInfo").await;
 
+    super::ota::policies(walk, &of_package).await;
+
     let tag = "Tag.1.Key=ring&Tag.1.Value=blue";
     let policy = "RetryInterval=10&RetryCount=2&TimeoutInMinutes=60&MaximumPerMinute=100";
-    let dynamic = format!("{of_package}&SrcVersion.1=0.1&DynamicMode=1&{tag}&{policy}");
-    let first = walk.json("CreateOTADynamicUpgradeJob", &dynamic).await;
-    let first = text(&first["Data"]["JobId"]);
-    walk.both("QueryOTAJob", &format!("JobId={first}")).await;
-    let other = walk.world.package(product, "2.5", "").await;
-    walk.xml("CreateOTADynamicUpgradeJob", &dynamic.replace(package, &other)).await;
-
     let start = walk.world.clock.now().wall.0 + 3_600_000;
     let schedule = format!("ScheduleTime={start}&ScheduleFinishTime={}", start + 7_200_000);
     let gray = format!(

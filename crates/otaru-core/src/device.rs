@@ -20,6 +20,28 @@ pub struct Device {
     pub online_at: Option<Timestamp>,
     /// Its address then.
     pub address: String,
+    /// When its status changed last; as lazily.
+    pub status_at: Timestamp,
+}
+
+impl Device {
+    pub fn state(&self) -> DeviceState {
+        match (self.disabled, self.activated_at) {
+            (true, _) => DeviceState::Disabled,
+            (false, None) => DeviceState::Unactive,
+            (false, Some(_)) => DeviceState::Active,
+        }
+    }
+}
+
+/// What is kept of a device's status; whether an active one is connected only memory knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceState {
+    /// Has never connected.
+    Unactive,
+    /// Online or offline.
+    Active,
+    Disabled,
 }
 
 /// Whether a device is connected, as the API words it.
@@ -33,11 +55,11 @@ pub enum DeviceStatus {
 
 impl DeviceStatus {
     pub fn of(device: &Device, connected: bool) -> Self {
-        match (device.disabled, connected, device.activated_at) {
-            (true, ..) => Self::Disable,
-            (false, true, _) => Self::Online,
-            (false, false, Some(_)) => Self::Offline,
-            (false, false, None) => Self::Unactive,
+        match (device.state(), connected) {
+            (DeviceState::Disabled, _) => Self::Disable,
+            (DeviceState::Active | DeviceState::Unactive, true) => Self::Online,
+            (DeviceState::Active, false) => Self::Offline,
+            (DeviceState::Unactive, false) => Self::Unactive,
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Product {
     pub name: String,
     pub profile: ProductProfile,
     pub created_at: Timestamp,
+    /// Since when it is found by its number only: its jobs stay as history.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// What the API stores of a product and shows again; no rule of upgrades depends on it.

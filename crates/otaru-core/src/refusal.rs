@@ -77,6 +77,9 @@ codes! {
     TOO_MANY_PRODUCTS = "iot.prod.ProductCountExceedMax", "The number of products exceeds the limit.";
     CREATE_PRODUCT_FAILED = "iot.prod.CreateProductFailed", "Failed to create the product.";
 
+    UPDATE_PRODUCT_FAILED = "iot.prod.UpdateProductFailed", "Failed to update the product.";
+    QUERY_PRODUCTS_FAILED = "iot.prod.QueryProductListActionError", "Failed to query products.";
+
     NULL_DEVICE_NAME = "iot.device.NullDeviceName", "The deviceName is empty.";
     INVALID_IOT_ID = "iot.device.InvalidIoTId", "The specified device ID is invalid.";
     MALFORMED_DEVICE_NAME = "iot.device.InvalidFormattedDeviceName", "The deviceName format is incorrect.";
@@ -88,6 +91,15 @@ codes! {
     CREATE_DEVICE_FAILED = "iot.device.CreateDeviceFailed", "An error occurred while creating the device.";
     INVALID_PAGE_TOKEN = "iot.device.PageTokenIsIllegal", "NextToken is invalid.";
     QUERY_DEVICES_FAILED = "iot.device.QueryDeviceListActionError", "Failed to query devices.";
+
+    NO_DEVICE_NAMES = "iot.device.NoneDeviceNameElement", "The DeviceName list is empty.";
+    TOO_MANY_DEVICE_NAMES = "iot.device.TooManyDeviceNamesPerRequest",
+        "The devices you query exceed the maximum number.";
+    DELETE_DEVICE_FAILED = "iot.device.DeleteDeviceFailed", "Failed to delete the device.";
+    DISABLE_DEVICE_FAILED = "iot.device.DisableDeviceFailed", "Failed to disable the device.";
+    ENABLE_DEVICE_FAILED = "iot.device.EnableDeviceFailed", "Failed to enable the device.";
+    QUERY_DEVICE_STATUS_FAILED = "iot.device.QueryDeviceStatusFailed", "Failed to query the status of the device.";
+    QUERY_STATISTICS_FAILED = "iot.device.QueryDeviceStatisticsFailed", "Failed to query statistics.";
 
     NULL_GROUP_ID = "iot.group.NullGroupId", "You must specify the device group ID.";
     NO_GROUP = "iot.group.NotExistedGroup", "The specified device group does not exist.";

@@ -58,7 +58,8 @@ impl App {
             let tasks = restartable_tasks(rows, caller, &job, &ids, now)?;
             let mut devices = BTreeSet::new();
             for judged in &tasks {
-                let Some(device) = rows.device(judged.task.device)? else {
+                let device = rows.device(judged.task.device)?.filter(|_| !judged.is_doomed);
+                let Some(device) = device else {
                     return Err(refusal::DEVICE_IS_DELETED.with(&judged.task.id).into());
                 };
                 let name = &device.name;
@@ -102,7 +103,8 @@ impl Judged {
             self.task.status.is_unfinished()
                 && sweep.covers(self.task.status, self.task.modified_at, now)
         });
-        if swept { TaskStatus::Canceled } else { self.task.status }
+        let is_doomed = self.is_doomed && self.task.status.is_unfinished();
+        if swept || is_doomed { TaskStatus::Canceled } else { self.task.status }
     }
 }
 

@@ -6,7 +6,7 @@ use otaru_core::device::{Device, DeviceStatus};
 use otaru_core::id::{DeviceName, DeviceNo, IotId};
 use otaru_core::product::Product;
 use otaru_core::refusal;
-use otaru_core::version::{ModuleName, Version};
+use otaru_core::version::Version;
 
 /// The two ways to name a device; `iot_id` wins.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +69,7 @@ impl App {
                 activated_at: None,
                 online_at: None,
                 address: String::new(),
+                status_at: now,
             };
             device.no = rows.insert_device(caller.account, &device)?;
             Ok(((*product).clone(), device))
@@ -80,9 +81,7 @@ impl App {
         let registry = self.registry.clone();
         self.view(move |view| {
             let (product, device) = lookup::device_by_key(view, caller, &key)?;
-            let version = view.version(device.no, &ModuleName::default())?;
-            let status = DeviceStatus::of(&device, registry.peer(device.no).is_some());
-            Ok(DeviceDetail { product: (*product).clone(), device, status, version })
+            lookup::detail(view, &registry, &product, device)
         })
         .await
     }

@@ -49,7 +49,12 @@ impl Devices for Gatekeeper {
                 view.device_by_name(product.no, &name)
             });
             let device = found.await.map_err(|error| unavailable(&error))?;
-            Ok(device.map(|d| Identity { device: d.no, secret: d.secret, disabled: d.disabled }))
+            Ok(device.map(|d| Identity {
+                device: d.no,
+                product: d.product,
+                secret: d.secret,
+                disabled: d.disabled,
+            }))
         })
     }
 
@@ -67,6 +72,14 @@ impl Devices for Gatekeeper {
 
     fn went_offline(&self, peer: Peer) {
         self.0.follower.dispatcher.went_offline(peer);
+        if self.0.registry.peer(peer.device).is_some() {
+            return;
+        }
+        let now = self.0.clock.now().wall;
+        let noted = self.0.store.change_lazily(move |rows| rows.note_offline(peer.device, now));
+        if let Err(error) = noted {
+            tracing::debug!(%error, "an offline time is not kept: {error}");
+        }
     }
 
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {

@@ -2,7 +2,7 @@
 
 use super::effect::Effects;
 use super::task::{Judged, push_ready, settle};
-use super::{App, Result, cancel, dynamic, job};
+use super::{App, Result, cancel, dynamic, forget, job};
 use crate::files::Files;
 use crate::store::Rows;
 use otaru_core::id::{JobNo, TaskNo};
@@ -48,10 +48,20 @@ impl App {
 
     /// Plays what is due at `now`, a batch of it; whether there was any.
     async fn play_due(&self, now: Timestamp) -> Result<bool> {
-        let (jobs, tasks) = self
-            .view(move |view| Ok((view.due_jobs(now, BATCH)?, view.due_tasks(now, BATCH)?)))
+        let (jobs, tasks, doomed) = self
+            .view(move |view| {
+                let (jobs, tasks) = (view.due_jobs(now, BATCH)?, view.due_tasks(now, BATCH)?);
+                Ok((jobs, tasks, view.doomed_product()?))
+            })
             .await?;
-        let any = !jobs.is_empty() || !tasks.is_empty();
+        let any = !jobs.is_empty() || !tasks.is_empty() || doomed.is_some();
+        if let Some(doomed) = doomed {
+            self.change(move |rows, now, effects| {
+                let product = rows.product(doomed)?.expect("a deleted product keeps its row");
+                Ok(forget::slice(rows, &product, now, effects)?)
+            })
+            .await?;
+        }
         for job in jobs {
             let files = self.files.clone();
             // One job a change: a slice is as much as devices should wait for.

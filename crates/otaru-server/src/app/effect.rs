@@ -2,6 +2,7 @@
 
 use super::dispatch::Dispatcher;
 use crate::clock::Clock;
+use crate::mqtt::Registry;
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::Job;
 use otaru_core::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Effects {
     pub(super) rates: Vec<Job>,
     /// The earliest deadline that was set.
     pub deadline: Option<Timestamp>,
+    /// Devices that were disabled or deleted: their connections are to be closed.
+    pub kicked: Vec<DeviceNo>,
     /// Devices whose task has ended, so that dynamic jobs look at them again.
     pub(super) freed: Vec<DeviceNo>,
 }
@@ -45,6 +48,7 @@ impl Effects {
 pub(super) struct Follower {
     pub dispatcher: Arc<Dispatcher>,
     pub clock: Clock,
+    pub registry: Arc<Registry>,
     /// Rung when a deadline was set that may be earlier than the one the scheduler waits for.
     pub deadline_set: Arc<Notify>,
 }
@@ -53,6 +57,9 @@ impl Follower {
     pub fn follow(&self, effects: Effects) {
         for job in effects.rates {
             self.dispatcher.rate_changed(&job, self.clock.now());
+        }
+        for device in effects.kicked {
+            self.registry.kick(device);
         }
         for ready in effects.ready {
             self.dispatcher.ready(ready);

@@ -6,8 +6,9 @@
 use super::Caller;
 use super::error::Result;
 use super::task::Judged;
-use crate::store::View;
-use otaru_core::device::Device;
+use crate::mqtt::Registry;
+use crate::store::{ProductFilter, View};
+use otaru_core::device::{Device, DeviceStatus};
 use otaru_core::id::{
     DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, TaskId, UserNo,
 };
@@ -52,6 +53,16 @@ pub(super) fn listed_for(view: &mut dyn View, caller: Caller) -> Result<Option<U
     let Some(no) = caller.user else { return Ok(None) };
     // A user that was deleted meanwhile is shown nothing: its list is gone too.
     Ok(view.user(no)?.is_none_or(|user| !user.may.all_products).then_some(no))
+}
+
+/// The products that lists show to the caller.
+pub(super) fn product_filter(
+    view: &mut dyn View,
+    caller: Caller,
+    commodity_code: Option<String>,
+) -> Result<ProductFilter> {
+    let Caller { account, instance, .. } = caller;
+    Ok(ProductFilter { account, instance, listed_for: listed_for(view, caller)?, commodity_code })
 }
 
 /// The product that something belongs to, when it is of the caller's account and instance.
@@ -107,6 +118,9 @@ pub(super) fn device_by_key(
             Standing::OtherInstance => return Err(refusal::NO_DEVICE.with(id).into()),
             Standing::OtherAccount => return Err(refusal::AUTH_DENIED.into()),
         }
+        if product.deleted_at.is_some() {
+            return Err(refusal::NO_DEVICE.with(id).into());
+        }
         return Ok((product, device));
     }
     let product_key = key.product_key.as_deref().ok_or(refusal::NULL_PRODUCT_KEY)?;
@@ -114,6 +128,18 @@ pub(super) fn device_by_key(
     let product = product(view, caller, product_key)?;
     let device = device(view, &product, name)?;
     Ok((product, device))
+}
+
+/// A device with what belongs to it.
+pub(super) fn detail(
+    view: &mut dyn View,
+    registry: &Registry,
+    product: &Product,
+    device: Device,
+) -> Result<super::DeviceDetail> {
+    let version = view.version(device.no, &ModuleName::default())?;
+    let status = DeviceStatus::of(&device, registry.peer(device.no).is_some());
+    Ok(super::DeviceDetail { product: product.clone(), device, status, version })
 }
 
 /// The package of an id (row F1).

@@ -15,6 +15,7 @@ mod due;
 mod dynamic;
 mod effect;
 mod error;
+mod forget;
 mod housekeep;
 mod job;
 mod list;
@@ -26,6 +27,7 @@ mod product;
 mod push;
 mod report;
 mod select;
+mod status;
 mod subscription;
 mod survey;
 mod task;
@@ -42,6 +44,7 @@ pub use job::{JobView, NewJob, Target};
 pub use module::{DeviceVersions, ModuleChange, NewModule};
 pub use package::{NewFile, NewPackage, PackageView};
 pub use product::NewProduct;
+pub use status::{Statistics, StatusPage};
 pub use subscription::{GroupFilter, NewSubscription};
 pub use task::{TaskFilter, TaskView};
 pub use unfinished::{DevicesOfPackage, Unfinished};
@@ -122,6 +125,7 @@ impl App {
         let dispatcher = Dispatcher::new(limits.pushes_per_minute, limits.grace_ms);
         let follower = Follower {
             dispatcher: Arc::new(dispatcher),
+            registry: registry.clone(),
             clock: clock.clone(),
             deadline_set: Arc::default(),
         };

@@ -1,6 +1,7 @@
 //! Products.
 
 use super::{App, Caller, Result, lookup};
+use crate::store::{Listed, Page};
 use otaru_core::id::{ProductKey, ProductNo, spell};
 use otaru_core::product::{Product, ProductProfile};
 use otaru_core::refusal;
@@ -36,9 +37,52 @@ impl App {
                 name,
                 profile,
                 created_at: now,
+                deleted_at: None,
             };
             product.no = rows.insert_product(&product)?;
             Ok(product)
+        })
+        .await
+    }
+
+    /// Products, newest first, each with how many devices it has.
+    pub async fn products(
+        &self,
+        caller: Caller,
+        commodity_code: Option<String>,
+        page: Page,
+    ) -> Result<Listed<(Product, u64)>> {
+        self.view(move |view| {
+            let commodity_code = commodity_code.clone();
+            let filter = lookup::product_filter(view, caller, commodity_code)?;
+            let Listed { rows, total } = view.products(&filter, page)?;
+            let mut products = Vec::with_capacity(rows.len());
+            for product in rows {
+                let devices = view.device_count(product.no)?;
+                products.push(((*product).clone(), devices));
+            }
+            Ok(Listed { rows: products, total })
+        })
+        .await
+    }
+
+    /// Gives a product another name, and another description when there is one; both are checked.
+    pub async fn update_product(
+        &self,
+        caller: Caller,
+        key: String,
+        name: String,
+        description: Option<String>,
+    ) -> Result<()> {
+        self.change(move |rows, _, _| {
+            let product = lookup::product(rows, caller, &key)?;
+            if name != product.name
+                && rows.product_name_exists(caller.account, caller.instance, &name)?
+            {
+                return Err(refusal::PRODUCT_NAME_TAKEN.with(&name).into());
+            }
+            let description = description.as_deref().unwrap_or(&product.profile.description);
+            Ok(rows.rename_product(product.no, &name, description)?)
         })
         .await
     }

@@ -14,6 +14,8 @@ pub(super) struct Judged {
     pub task: Task,
     pub job: Rc<Job>,
     pub package: Rc<Package>,
+    /// Whether the product was deleted: its tasks count as canceled, even those that the deletion has not reached.
+    pub is_doomed: bool,
 }
 
 /// What became of an event.
@@ -30,7 +32,9 @@ impl Judged {
     pub fn load(view: &mut (impl View + ?Sized), task: Task) -> Result<Self> {
         let job = view.job(task.job)?.expect("a task has a job");
         let package = view.package(job.package)?.expect("a job has a package");
-        Ok(Self { task, job, package })
+        let product = view.product(job.product)?.expect("a job has a product");
+        let is_doomed = product.deleted_at.is_some();
+        Ok(Self { task, job, package, is_doomed })
     }
 
     /// Lets the core decide on `event`, writes what it says, and lets job, package and device follow.
@@ -46,7 +50,11 @@ impl Judged {
             .job
             .sweep
             .filter(|sweep| sweep.covers(self.task.status, self.task.modified_at, now));
-        let event = swept.map_or(event, |sweep| Event::Canceled(sweep.cause));
+        let event = match (self.is_doomed, swept) {
+            (true, _) => Event::Canceled(CancelCause::ProductDeleted),
+            (false, Some(sweep)) => Event::Canceled(sweep.cause),
+            (false, None) => event,
+        };
         let plan = Plan {
             policy: &self.job.policy,
             dest: &self.package.dest,
@@ -181,7 +189,7 @@ impl super::App {
             };
             let mut rows = Vec::with_capacity(tasks.len());
             for task in tasks {
-                let Some(device) = view.device(task.device)? else { continue };
+                let Some(device) = view.device_ever(task.device)? else { continue };
                 let (package, product, job) =
                     ((*package).clone(), (*product).clone(), (*job).clone());
                 rows.push(TaskView { task, device, package, product, job });

@@ -39,7 +39,7 @@ impl App {
             let mut rows = Vec::new();
             for task in view.unfinished_tasks(device.no)?.into_iter().rev() {
                 let judged = Judged::load(view, task)?;
-                let Judged { task, job, package } = &judged;
+                let Judged { task, job, package, .. } = &judged;
                 let is_meant = wanted.statuses.contains(judged.status(now))
                     && wanted.module.as_ref().is_none_or(|module| *module == package.module);
                 if is_meant {

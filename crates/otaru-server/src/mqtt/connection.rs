@@ -52,7 +52,8 @@ enum End {
 
 /// What has to come before the socket is read again.
 enum Waiting {
-    Identity(Later<Option<Identity>>, Box<Credentials>),
+    /// With how many devices were kicked before it was asked for.
+    Identity(Later<Option<Identity>>, Box<(Credentials, u64)>),
     Place(Later<Later<Option<Box<Upgrade>>>>, Box<Answer>),
 }
 

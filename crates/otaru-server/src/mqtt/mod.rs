@@ -21,7 +21,7 @@ pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use topics::upgrade_topic;
 
 use crate::clock::Clock;
-use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
+use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
 use otaru_core::message::{Inform, Progress, Upgrade};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
@@ -41,6 +41,7 @@ pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send>>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub device: DeviceNo,
+    pub product: ProductNo,
     pub secret: String,
     pub disabled: bool,
 }

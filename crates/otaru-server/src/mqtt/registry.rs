@@ -2,8 +2,8 @@
 
 use super::mailbox::{CloseReason, Mailbox, Message};
 use otaru_core::hash::Map;
-use otaru_core::id::DeviceNo;
-use std::collections::BTreeMap;
+use otaru_core::id::{DeviceNo, ProductNo};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -34,6 +34,8 @@ pub(super) type ConnectionNo = u64;
 
 /// Connections that one step of a sweep looks at while nobody else can enter.
 const SWEEP_STEP: usize = 4_096;
+/// Kicked devices that are remembered for connections that are just being checked: half a megabyte.
+const KICKS_KEPT: usize = 65_536;
 
 /// All connections of this node.
 #[derive(Debug, Default)]
@@ -45,9 +47,21 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct Inner {
     connections: BTreeMap<ConnectionNo, Arc<Mailbox>>,
-    devices: Map<DeviceNo, (Epoch, Arc<Mailbox>)>,
+    devices: Map<DeviceNo, Entry>,
+    /// The same devices by product; no set is empty.
+    products: BTreeMap<ProductNo, BTreeSet<DeviceNo>>,
+    /// The last devices that were kicked, and how many there ever were: see [`Registry::kicks`].
+    kicked: VecDeque<DeviceNo>,
+    kicks: u64,
     last_connection: ConnectionNo,
     last_epoch: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    epoch: Epoch,
+    product: ProductNo,
+    mailbox: Arc<Mailbox>,
 }
 
 impl Registry {
@@ -65,15 +79,36 @@ impl Registry {
         (no, mailbox)
     }
 
-    /// A connection turns out to be `device`; an older one of it is closed.
-    pub(super) fn enter(&self, device: DeviceNo, mailbox: &Arc<Mailbox>) -> Peer {
+    /// How many devices were kicked so far. Asked for before a device is looked up: one that is kicked between that and
+    /// [`Registry::enter`] is not let in.
+    pub(super) fn kicks(&self) -> u64 {
+        self.inner().kicks
+    }
+
+    /// A connection turns out to be `device` of `product`; an older one of it is closed. `None` when the device was, or
+    /// may have been, kicked since there were `kicks`.
+    pub(super) fn enter(
+        &self,
+        product: ProductNo,
+        device: DeviceNo,
+        mailbox: &Arc<Mailbox>,
+        kicks: u64,
+    ) -> Option<Peer> {
         let mut inner = self.inner();
+        let since = usize::try_from(inner.kicks - kicks).unwrap_or(usize::MAX);
+        if since > inner.kicked.len()
+            || inner.kicked.iter().rev().take(since).any(|&no| no == device)
+        {
+            return None;
+        }
         inner.last_epoch += 1;
         let epoch = Epoch(inner.last_epoch);
-        if let Some((_, older)) = inner.devices.insert(device, (epoch, Arc::clone(mailbox))) {
-            older.close(CloseReason::Replaced);
+        inner.products.entry(product).or_default().insert(device);
+        let entry = Entry { epoch, product, mailbox: Arc::clone(mailbox) };
+        if let Some(older) = inner.devices.insert(device, entry) {
+            older.mailbox.close(CloseReason::Replaced);
         }
-        Peer { device, epoch }
+        Some(Peer { device, epoch })
     }
 
     /// A connection ends.
@@ -81,9 +116,14 @@ impl Registry {
         let mut inner = self.inner();
         inner.connections.remove(&no);
         if let Some(peer) = peer
-            && inner.devices.get(&peer.device).is_some_and(|(epoch, _)| *epoch == peer.epoch)
+            && inner.devices.get(&peer.device).is_some_and(|entry| entry.epoch == peer.epoch)
+            && let Some(entry) = inner.devices.remove(&peer.device)
+            && let Some(devices) = inner.products.get_mut(&entry.product)
         {
-            inner.devices.remove(&peer.device);
+            devices.remove(&peer.device);
+            if devices.is_empty() {
+                inner.products.remove(&entry.product);
+            }
         }
         drop(inner);
         self.left.notify_waiters();
@@ -92,7 +132,7 @@ impl Registry {
     /// Sends a message to a device, but only on the connection that `peer` names.
     pub fn deliver(&self, peer: Peer, message: Message) -> Delivery {
         let mailbox = match self.inner().devices.get(&peer.device) {
-            Some((epoch, mailbox)) if *epoch == peer.epoch => Arc::clone(mailbox),
+            Some(entry) if entry.epoch == peer.epoch => Arc::clone(&entry.mailbox),
             _ => return Delivery::Gone,
         };
         if mailbox.put(message) { Delivery::Accepted } else { Delivery::Gone }
@@ -100,14 +140,38 @@ impl Registry {
 
     /// The connection of a device.
     pub fn peer(&self, device: DeviceNo) -> Option<Peer> {
-        self.inner().devices.get(&device).map(|(epoch, _)| Peer { device, epoch: *epoch })
+        self.inner().devices.get(&device).map(|entry| Peer { device, epoch: entry.epoch })
     }
 
     /// Closes the connection of a device that was disabled or deleted.
     pub fn kick(&self, device: DeviceNo) {
-        if let Some((_, mailbox)) = self.inner().devices.get(&device) {
-            mailbox.close(CloseReason::Kicked);
+        let mut inner = self.inner();
+        inner.kicks += 1;
+        inner.kicked.push_back(device);
+        if inner.kicked.len() > KICKS_KEPT {
+            inner.kicked.pop_front();
         }
+        if let Some(entry) = inner.devices.get(&device) {
+            entry.mailbox.close(CloseReason::Kicked);
+        }
+    }
+
+    /// Devices of a product that are online.
+    pub fn online_of(&self, product: ProductNo) -> u64 {
+        self.inner().products.get(&product).map_or(0, |devices| devices.len() as u64)
+    }
+
+    /// Devices of a product that are online, below `before`, by falling number. Nobody enters meanwhile: ask for few.
+    pub fn online_before(
+        &self,
+        product: ProductNo,
+        before: DeviceNo,
+        skip: usize,
+        take: usize,
+    ) -> Vec<DeviceNo> {
+        let inner = self.inner();
+        let Some(devices) = inner.products.get(&product) else { return Vec::new() };
+        devices.range(..before).rev().skip(skip).take(take).copied().collect()
     }
 
     /// Devices that are online.
@@ -153,6 +217,23 @@ impl Registry {
     }
 }
 
+/// For tests of the use cases, which have no connections.
+#[cfg(test)]
+impl Registry {
+    pub(crate) fn pretend_online(&self, product: ProductNo, device: DeviceNo) -> Peer {
+        let (_, mailbox) = self.open();
+        self.enter(product, device, &mailbox, self.kicks()).expect("nobody was kicked meanwhile")
+    }
+
+    pub(crate) fn pretend_gone(&self, peer: Peer) {
+        self.leave(0, Some(peer));
+    }
+
+    pub(crate) fn is_closing(&self, device: DeviceNo) -> bool {
+        self.inner().devices.get(&device).is_some_and(|entry| entry.mailbox.closed().is_some())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,10 +246,10 @@ mod tests {
     #[test]
     fn the_newest_connection_of_a_device_wins_and_the_older_closes() {
         let registry = Registry::default();
-        let (device, other) = (DeviceNo(7), DeviceNo(8));
+        let (product, device, other) = (ProductNo(1), DeviceNo(7), DeviceNo(8));
         let ((first_no, first), (second_no, second)) = (registry.open(), registry.open());
-        let older = registry.enter(device, &second);
-        let newer = registry.enter(device, &first);
+        let older = registry.enter(product, device, &second, 0).unwrap();
+        let newer = registry.enter(product, device, &first, 0).unwrap();
         assert!(newer.epoch > older.epoch);
         assert_eq!(second.closed(), Some(CloseReason::Replaced));
         assert_eq!(first.closed(), None);
@@ -178,8 +259,47 @@ mod tests {
         // The older one leaves late: the newer stays.
         registry.leave(second_no, Some(older));
         assert_eq!(registry.peer(device), Some(newer));
+        assert_eq!(registry.online_of(product), 1);
         registry.leave(first_no, Some(newer));
         assert_eq!((registry.peer(device), registry.online()), (None, 0));
+        assert_eq!(registry.online_of(product), 0);
+    }
+
+    #[test]
+    fn devices_that_are_online_are_walked_by_falling_number_within_their_product() {
+        let registry = Registry::default();
+        let (_, mailbox) = registry.open();
+        for (product, device) in [(1, 5), (1, 3), (2, 4), (1, 9), (1, 7)] {
+            registry.enter(ProductNo(product), DeviceNo(device), &mailbox, 0).unwrap();
+        }
+        let walk = |product, before, skip, take| {
+            let devices = registry.online_before(ProductNo(product), DeviceNo(before), skip, take);
+            devices.into_iter().map(|device| device.0).collect::<Vec<_>>()
+        };
+        assert_eq!(walk(1, i64::MAX, 0, 3), [9, 7, 5]);
+        assert_eq!(walk(1, i64::MAX, 3, 3), [3]);
+        assert_eq!(walk(1, 7, 0, 9), [5, 3]);
+        assert_eq!(walk(2, i64::MAX, 0, 9), [4]);
+        assert_eq!(walk(3, i64::MAX, 0, 9), [0_i64; 0]);
+        assert_eq!((registry.online_of(ProductNo(1)), registry.online_of(ProductNo(3))), (4, 0));
+    }
+
+    #[test]
+    fn a_device_that_is_kicked_while_it_is_looked_up_is_not_let_in() {
+        let registry = Registry::default();
+        let ((_, mailbox), product) = (registry.open(), ProductNo(1));
+        let enter =
+            |device, kicks| registry.enter(product, DeviceNo(device), &mailbox, kicks).is_some();
+        let before = registry.kicks();
+        registry.kick(DeviceNo(1));
+        registry.kick(DeviceNo(2));
+        assert!(!enter(1, before) && !enter(2, before + 1));
+        assert!(enter(1, before + 1) && enter(3, before));
+        for _ in 0..KICKS_KEPT {
+            registry.kick(DeviceNo(4));
+        }
+        assert!(!enter(5, before), "nobody knows any more who was kicked since");
+        assert!(enter(4, registry.kicks()));
     }
 
     #[test]

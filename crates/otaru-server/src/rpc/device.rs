@@ -190,6 +190,7 @@ fn row(product: &Product, device: Device, status: DeviceStatus) -> DeviceRow {
         activated_at,
         online_at: _,
         address: _,
+        status_at: _,
     } = device;
     let modified_at = activated_at.unwrap_or(created_at);
     DeviceRow {
@@ -225,6 +226,7 @@ async fn detail(context: Context<'_>, request: QueryDeviceDetail) -> app::Result
         activated_at,
         online_at,
         address,
+        status_at: _,
     } = device;
     let data = DeviceDetailData {
         device_name: name.to_string(),

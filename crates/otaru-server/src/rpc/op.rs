@@ -12,7 +12,9 @@ use super::error::GatewayError;
 use super::params::Params;
 use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
-use super::{device, job, module, named_task, package, product, subscription, task, upload};
+use super::{
+    device, job, module, named_task, package, product, status, subscription, task, thing, upload,
+};
 use crate::app::{self, App, Caller};
 
 /// What a handler knows beside its request.
@@ -142,6 +144,8 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
     let families = [
         product::OPS,
         device::OPS,
+        thing::OPS,
+        status::OPS,
         subscription::OPS,
         upload::OPS,
         package::OPS,
@@ -166,7 +170,6 @@ pub fn family(action: &str) -> Option<Family> {
 
 /// Operations of the API that are known by name and refused as not supported.
 pub const NOT_OFFERED: &[(Family, &[&str])] = &[
-    (Family::Product, &["QueryProductList", "UpdateProduct", "DeleteProduct"]),
     (
         Family::Device,
         &[
@@ -175,16 +178,6 @@ pub const NOT_OFFERED: &[(Family, &[&str])] = &[
             "BatchRegisterDeviceWithApplyId",
             "QueryBatchRegisterDeviceStatus",
             "QueryPageByApplyId",
-            "QueryDeviceInfo",
-            "BatchQueryDeviceDetail",
-            "QueryDeviceByStatus",
-            "GetDeviceStatus",
-            "BatchGetDeviceState",
-            "QueryDeviceStatistics",
-            "DeleteDevice",
-            "DisableThing",
-            "EnableThing",
-            "ResetThing",
         ],
     ),
     (

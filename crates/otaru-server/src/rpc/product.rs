@@ -6,12 +6,15 @@ use otaru_core::refusal::{self, Code, Refusal};
 use super::op::{Context, Op, op};
 use super::request::request;
 use super::tree::reply;
-use super::wire::{int, unless_empty};
+use super::wire::{Paging, int, unless_empty};
 use crate::app::{self, NewProduct};
 
 pub(super) const OPS: &[Op] = &[
     op!("CreateProduct", Product, 50, create: CreateProduct => CreatedProduct, CREATE_PRODUCT_FAILED),
     op!("QueryProduct", Product, 50, query: QueryProduct => ProductReply, SYSTEM_EXCEPTION),
+    op!("QueryProductList", Product, 50 deep 2, list: QueryProductList => ProductList, QUERY_PRODUCTS_FAILED),
+    op!("UpdateProduct", Product, 10, update: UpdateProduct => (), UPDATE_PRODUCT_FAILED),
+    op!("DeleteProduct", Product, 500, delete: DeleteProduct => (), SYSTEM_EXCEPTION),
 ];
 
 const NODE_TYPES: &[i32] = &[0, 1];
@@ -44,6 +47,23 @@ request! {
     }
 
     pub struct QueryProduct {
+        product_key: String = "ProductKey",
+    }
+
+    pub struct QueryProductList {
+        current_page: i32 = "CurrentPage",
+        page_size: i32 = "PageSize",
+        commodity_code: Option<String> = "AliyunCommodityCode",
+        resource_group_id: Option<String> = "ResourceGroupId",
+    }
+
+    pub struct UpdateProduct {
+        product_key: String = "ProductKey",
+        product_name: String = "ProductName",
+        description: Option<String> = "Description",
+    }
+
+    pub struct DeleteProduct {
         product_key: String = "ProductKey",
     }
 }
@@ -92,6 +112,29 @@ reply! {
         protocol_type: Option<String> = "ProtocolType",
         validate_type: i32 = "ValidateType",
     }
+
+    pub struct ProductList {
+        data: ProductListData = "Data",
+    }
+
+    pub struct ProductListData {
+        current_page: i32 = "CurrentPage",
+        rows: Vec<ProductRow> = "List" listing "ProductInfo",
+        page_count: i32 = "PageCount",
+        page_size: i32 = "PageSize",
+        total: i32 = "Total",
+    }
+
+    pub struct ProductRow {
+        auth_type: String = "AuthType",
+        data_format: Option<i32> = "DataFormat",
+        description: Option<String> = "Description",
+        device_count: i32 = "DeviceCount",
+        gmt_create: i64 = "GmtCreate",
+        node_type: i32 = "NodeType",
+        product_key: String = "ProductKey",
+        product_name: String = "ProductName",
+    }
 }
 
 async fn create(context: Context<'_>, request: CreateProduct) -> app::Result<CreatedProduct> {
@@ -104,13 +147,7 @@ async fn create(context: Context<'_>, request: CreateProduct) -> app::Result<Cre
 /// Checks the values of a new product.
 fn profile(request: &CreateProduct) -> Result<ProductProfile, Refusal> {
     one_of(&request.node_type, NODE_TYPES, refusal::INVALID_NODE_TYPE)?;
-    let name = request.product_name.as_str();
-    if name.trim().is_empty() {
-        return Err(refusal::NULL_PRODUCT_NAME.into());
-    }
-    if !is_product_name(name) {
-        return Err(refusal::MALFORMED_PRODUCT_NAME.with(name));
-    }
+    check_name(&request.product_name)?;
     let commodity_code = request.commodity_code.as_deref();
     if let Some(code) = commodity_code {
         one_of(&code, COMMODITY_CODES, refusal::INVALID_COMMODITY_CODE)?;
@@ -142,9 +179,7 @@ fn profile(request: &CreateProduct) -> Result<ProductProfile, Refusal> {
         return Err(refusal::MALFORMED_CATEGORY.with(category));
     }
     let description = request.description.as_deref().unwrap_or_default();
-    if description.chars().count() > 100 {
-        return Err(refusal::LONG_PRODUCT_DESCRIPTION.into());
-    }
+    check_description(description)?;
     Ok(ProductProfile {
         node_type: request.node_type,
         commodity_code: commodity_code.unwrap_or_default().to_owned(),
@@ -158,6 +193,20 @@ fn profile(request: &CreateProduct) -> Result<ProductProfile, Refusal> {
     })
 }
 
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.trim().is_empty() {
+        return Err(refusal::NULL_PRODUCT_NAME.into());
+    }
+    if is_product_name(name) { Ok(()) } else { Err(refusal::MALFORMED_PRODUCT_NAME.with(name)) }
+}
+
+fn check_description(description: &str) -> Result<(), Refusal> {
+    match description.chars().count() {
+        ..=100 => Ok(()),
+        _ => Err(refusal::LONG_PRODUCT_DESCRIPTION.into()),
+    }
+}
+
 fn one_of<T: PartialEq + std::fmt::Display>(
     value: &T,
     allowed: &[T],
@@ -167,8 +216,17 @@ fn one_of<T: PartialEq + std::fmt::Display>(
 }
 
 fn created(product: Product) -> CreatedProduct {
-    let Product { no: _, account: _, instance: _, key, secret, name, profile, created_at: _ } =
-        product;
+    let Product {
+        no: _,
+        account: _,
+        instance: _,
+        key,
+        secret,
+        name,
+        profile,
+        created_at: _,
+        deleted_at: _,
+    } = product;
     let ProductProfile {
         node_type,
         commodity_code,
@@ -197,8 +255,17 @@ fn created(product: Product) -> CreatedProduct {
 
 async fn query(context: Context<'_>, request: QueryProduct) -> app::Result<ProductReply> {
     let (product, devices) = context.app.product(context.caller, request.product_key).await?;
-    let Product { no: _, account: _, instance: _, key, secret, name, profile, created_at } =
-        product;
+    let Product {
+        no: _,
+        account: _,
+        instance: _,
+        key,
+        secret,
+        name,
+        profile,
+        created_at,
+        deleted_at: _,
+    } = product;
     let ProductProfile {
         node_type,
         commodity_code,
@@ -231,4 +298,48 @@ async fn query(context: Context<'_>, request: QueryProduct) -> app::Result<Produ
         validate_type,
     };
     Ok(ProductReply { data })
+}
+
+async fn list(context: Context<'_>, request: QueryProductList) -> app::Result<ProductList> {
+    let paging = Paging::check(request.current_page, request.page_size, 200)?;
+    if let Some(code) = request.commodity_code.as_deref() {
+        one_of(&code, COMMODITY_CODES, refusal::INVALID_COMMODITY_CODE)?;
+    }
+    let page = paging.rows();
+    let products = context.app.products(context.caller, request.commodity_code, page).await?;
+    let numbers = paging.of(products.total);
+    let data = ProductListData {
+        current_page: numbers.current,
+        rows: products.rows.into_iter().map(|(product, devices)| row(product, devices)).collect(),
+        page_count: numbers.count,
+        page_size: numbers.size,
+        total: numbers.total,
+    };
+    Ok(ProductList { data })
+}
+
+fn row(product: Product, devices: u64) -> ProductRow {
+    let Product { key, name, profile, created_at, .. } = product;
+    let ProductProfile { node_type, auth_type, data_format, description, .. } = profile;
+    ProductRow {
+        auth_type,
+        data_format,
+        description: unless_empty(description),
+        device_count: int(devices),
+        gmt_create: created_at.0,
+        node_type,
+        product_key: key.to_string(),
+        product_name: name,
+    }
+}
+
+async fn update(context: Context<'_>, request: UpdateProduct) -> app::Result<()> {
+    let UpdateProduct { product_key, product_name, description } = request;
+    check_name(&product_name)?;
+    check_description(description.as_deref().unwrap_or_default())?;
+    context.app.update_product(context.caller, product_key, product_name, description).await
+}
+
+async fn delete(context: Context<'_>, request: DeleteProduct) -> app::Result<()> {
+    context.app.delete_product(context.caller, request.product_key).await
 }

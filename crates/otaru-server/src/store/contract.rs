@@ -1,5 +1,6 @@
 //! What every engine does, whichever it is. Its tests call [`holds_for`] with a way to open a new, empty store.
 
+mod fleet;
 mod module;
 mod subscription;
 
@@ -41,6 +42,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     a_transaction_sees_its_own_writes(&mut open());
     a_failed_change_takes_no_other_with_it(open());
     a_reader_sees_what_was_committed(&mut open());
+    fleet::holds_for(&open);
 }
 
 fn change<T>(engine: &mut dyn Engine, mut work: impl FnMut(&mut dyn Rows) -> Result<T>) -> T {
@@ -103,6 +105,7 @@ fn new_product(account: AccountNo, n: u128) -> Product {
             validate_type: 1,
         },
         created_at: at(1_000),
+        deleted_at: None,
     }
 }
 
@@ -119,6 +122,7 @@ fn new_device(product: ProductNo, n: u128) -> Device {
         activated_at: None,
         online_at: None,
         address: String::new(),
+        status_at: at(2_000),
     }
 }
 
@@ -351,6 +355,7 @@ fn devices_come_back_and_are_counted(engine: &mut dyn Engine) {
     change(engine, |rows| rows.note_online(device.no, at(20), "10.0.0.3"));
     (device.activated_at, device.online_at, device.address) =
         (Some(at(10)), Some(at(20)), "10.0.0.3".into());
+    device.status_at = at(20);
     assert_eq!(look(engine, |view| view.device(device.no)), Some(device));
 }
 

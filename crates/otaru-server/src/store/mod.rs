@@ -7,6 +7,7 @@
 mod account;
 #[cfg(test)]
 mod contract;
+mod fleet;
 mod model;
 mod module;
 pub mod sqlite;
@@ -14,6 +15,7 @@ mod subscription;
 mod writer;
 
 pub use account::*;
+pub use fleet::*;
 pub use model::*;
 pub use module::{ModuleRows, ModuleView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
@@ -47,7 +49,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
-pub trait View: AccountView + ModuleView + SubscriptionView {
+pub trait View: AccountView + FleetView + ModuleView + SubscriptionView {
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
 
@@ -161,7 +163,7 @@ pub trait View: AccountView + ModuleView + SubscriptionView {
 }
 
 /// One transaction. Whatever it changes is kept with it or not at all.
-pub trait Rows: View + AccountRows + ModuleRows + SubscriptionRows {
+pub trait Rows: View + AccountRows + FleetRows + ModuleRows + SubscriptionRows {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the
     /// digests of the uploads' files.

@@ -18,7 +18,7 @@ impl World {
     }
 
     /// Registers `count` devices at once.
-    async fn fleet(&self, count: u32) {
+    pub(super) async fn fleet(&self, count: u32) {
         let (account, product) = (self.caller.account, self.product.no);
         self.app
             .change(move |rows, now, _| {
@@ -35,6 +35,7 @@ impl World {
                         activated_at: None,
                         online_at: None,
                         address: String::new(),
+                        status_at: now,
                     };
                     rows.insert_device(account, &device)?;
                 }

@@ -1,5 +1,6 @@
 //! The rules on real rows: whole use cases on SQLite, in one thread on paused time.
 
+mod fleet;
 mod jobs;
 mod lists;
 

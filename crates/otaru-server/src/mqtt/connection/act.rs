@@ -40,8 +40,9 @@ impl<D: Devices> Connection<D> {
         match Credentials::parse(connect) {
             Ok(credentials) => {
                 let Credentials { product_key, device_name, .. } = &credentials;
+                let kicks = self.gateway.registry.kicks();
                 let identity = self.gateway.devices.identity(product_key, device_name);
-                self.waiting = Some(Waiting::Identity(identity, Box::new(credentials)));
+                self.waiting = Some(Waiting::Identity(identity, Box::new((credentials, kicks))));
                 Ok(())
             }
             Err(code) => self.refuse(code),
@@ -53,7 +54,8 @@ impl<D: Devices> Connection<D> {
         &mut self,
         result: Result<Option<Identity>, Unavailable>,
     ) -> Result<(), End> {
-        let Some(Waiting::Identity(_, credentials)) = self.waiting.take() else { return Ok(()) };
+        let Some(Waiting::Identity(_, asked)) = self.waiting.take() else { return Ok(()) };
+        let (credentials, kicks) = *asked;
         let Ok(identity) = result else { return self.refuse(ConnectCode::ServerUnavailable) };
         // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
         let is_proven = credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
@@ -63,8 +65,11 @@ impl<D: Devices> Connection<D> {
         if identity.disabled {
             return self.refuse(ConnectCode::NotAuthorized);
         }
-        let Credentials { product_key, device_name, .. } = *credentials;
-        let peer = self.gateway.registry.enter(identity.device, &self.mailbox);
+        let Credentials { product_key, device_name, .. } = credentials;
+        let Identity { device, product, .. } = identity;
+        let Some(peer) = self.gateway.registry.enter(product, device, &self.mailbox, kicks) else {
+            return self.refuse(ConnectCode::ServerUnavailable);
+        };
         self.online = Some(Box::new(Online { peer, owner: Owner { product_key, device_name } }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.address);

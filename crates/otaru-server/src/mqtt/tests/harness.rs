@@ -3,7 +3,7 @@ use crate::mqtt::{
     Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Unavailable,
 };
 use bytes::BytesMut;
-use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
+use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
 use otaru_core::message::{Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::signature::device::{SignMethod, connect_content};
@@ -57,8 +57,12 @@ impl Heard {
 
 impl Devices for Arc<Heard> {
     fn identity(&self, product: &ProductKey, device: &DeviceName) -> Later<Option<Identity>> {
-        let identity =
-            |no, disabled| Identity { device: DeviceNo(no), secret: SECRET.into(), disabled };
+        let identity = |no, disabled| Identity {
+            device: DeviceNo(no),
+            product: ProductNo(1),
+            secret: SECRET.into(),
+            disabled,
+        };
         let result = match (product.as_str(), device.as_str()) {
             (PRODUCT, "dev-001") => Ok(Some(identity(1, false))),
             (PRODUCT, "dev-002") => Ok(Some(identity(2, false))),

@@ -1,5 +1,6 @@
 //! The door with the real use cases behind it, on `SQLite`, in one thread on paused time.
 
+mod fleet;
 mod list_jobs_of_device;
 mod refusals;
 mod road;

@@ -1,6 +1,7 @@
 //! Devices and their versions.
 
 use super::super::{Page, Result};
+use super::fleet::recount;
 use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::device::Device;
@@ -13,7 +14,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT device.no, product, name, iot_id, secret, nickname, disabled, created_at, activated_at, ",
-            "online_at, address FROM ",
+            "online_at, address, status_at FROM ",
             $rest
         )
     };
@@ -32,6 +33,7 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Device> {
         activated_at: cols.time_opt()?,
         online_at: cols.time_opt()?,
         address: cols.take()?,
+        status_at: cols.time()?,
     })
 }
 
@@ -70,6 +72,36 @@ pub fn page(tx: &Tx<'_>, product: ProductNo, page: Page) -> Result<Vec<Device>> 
              CROSS JOIN device ON device.no = page.no ORDER BY page.no DESC"
         ),
         params![product.0, page.take, skip(page)],
+        read,
+    )
+}
+
+pub fn page_in(tx: &Tx<'_>, product: ProductNo, state: i64, page: Page) -> Result<Vec<Device>> {
+    tx.list(
+        select!(
+            "(SELECT no FROM device INDEXED BY device_by_state WHERE product = ?1 AND state = ?4
+                  ORDER BY no DESC LIMIT ?2 OFFSET ?3) page
+             CROSS JOIN device ON device.no = page.no ORDER BY page.no DESC"
+        ),
+        params![product.0, page.take, skip(page), state],
+        read,
+    )
+}
+
+pub fn oldest(tx: &Tx<'_>, product: ProductNo, limit: u32) -> Result<Vec<Device>> {
+    tx.list(
+        select!("device WHERE product = ?1 ORDER BY no LIMIT ?2"),
+        params![product.0, limit],
+        read,
+    )
+}
+
+/// What is kept of a device that was deleted.
+pub fn gone(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
+    tx.one(
+        "SELECT no, product, name, iot_id, '', '', 0, created_at, NULL, NULL, '', created_at FROM device_gone
+         WHERE no = ?1",
+        params![no.0],
         read,
     )
 }
@@ -129,11 +161,12 @@ pub fn insert(tx: &Tx<'_>, account: AccountNo, new: &Device) -> Result<DeviceNo>
         activated_at,
         online_at,
         address,
+        status_at,
     } = new;
     let no = tx.insert(
         "INSERT INTO device (product, name, iot_id, secret, nickname, disabled, created_at, activated_at, online_at,
-             address)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             address, status_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             product.0,
             name.as_str(),
@@ -144,21 +177,31 @@ pub fn insert(tx: &Tx<'_>, account: AccountNo, new: &Device) -> Result<DeviceNo>
             created_at.0,
             activated_at.map(|at| at.0),
             online_at.map(|at| at.0),
-            address
+            address,
+            status_at.0
         ],
     )?;
-    tx.run_one("UPDATE product SET devices = devices + 1 WHERE no = ?1", params![product.0])?;
+    recount(tx, *product, None, Some(new))?;
     tx.run_one("UPDATE account SET devices = devices + 1 WHERE no = ?1", params![account.0])?;
     Ok(DeviceNo(no))
 }
 
 pub fn note_online(tx: &Tx<'_>, device: DeviceNo, at: Timestamp, address: &str) -> Result<()> {
     // The device may be gone by now: this is written lazily.
+    let Some(before) = by_no(tx, device)? else { return Ok(()) };
+    let activated_at = before.activated_at.or(Some(at));
     tx.run(
-        "UPDATE device SET online_at = ?2, address = ?3, activated_at = coalesce(activated_at, ?2) WHERE no = ?1",
+        "UPDATE device SET online_at = ?2, status_at = ?2, address = ?3 WHERE no = ?1",
         params![device.0, at.0, address],
     )?;
-    Ok(())
+    if before.activated_at.is_none() {
+        tx.run(
+            "UPDATE device SET activated_at = ?2 WHERE no = ?1",
+            params![device.0, activated_at.map(|at| at.0)],
+        )?;
+    }
+    let after = Device { activated_at, ..before.clone() };
+    recount(tx, before.product, Some(&before), Some(&after))
 }
 
 pub fn put_version(

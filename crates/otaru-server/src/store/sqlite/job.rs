@@ -197,6 +197,14 @@ pub fn package_is_busy(tx: &Tx<'_>, package: PackageNo) -> Result<bool> {
     )
 }
 
+pub fn open_of_product(tx: &Tx<'_>, product: ProductNo, limit: u32) -> Result<Vec<Rc<Job>>> {
+    tx.list(
+        select!("INDEXED BY job_open WHERE product = ?1 AND status < 2 ORDER BY no LIMIT ?2"),
+        params![product.0, limit],
+        read,
+    )
+}
+
 pub fn running_dynamic(tx: &Tx<'_>, package: PackageNo) -> Result<Option<JobNo>> {
     tx.one(
         "SELECT no FROM job INDEXED BY job_of_package WHERE package = ?1 AND selection = 3 AND status = 1

@@ -5,6 +5,7 @@
 
 mod account;
 mod device;
+mod fleet;
 mod job;
 mod module;
 mod nonce;

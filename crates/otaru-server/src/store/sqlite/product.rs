@@ -1,10 +1,11 @@
 //! Products.
 
-use super::super::Result;
+use super::super::{Listed, Page, ProductFilter, Result};
 use super::row::Cols;
-use super::tx::Tx;
+use super::tx::{Tx, skip};
 use otaru_core::id::{AccountNo, InstanceNo, ProductKey, ProductNo};
 use otaru_core::product::{Product, ProductProfile};
+use otaru_core::time::Timestamp;
 use rusqlite::params;
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT no, account, instance, key, secret, name, node_type, commodity_code, auth_type, data_format, category_key, ",
-            "description, protocol_type, net_type, validate_type, created_at FROM product ",
+            "description, protocol_type, net_type, validate_type, created_at, deleted_at FROM product ",
             $rest
         )
     };
@@ -38,6 +39,7 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Product>> {
             validate_type: cols.take()?,
         },
         created_at: cols.time()?,
+        deleted_at: cols.time_opt()?,
     }))
 }
 
@@ -46,7 +48,7 @@ pub fn by_no(tx: &Tx<'_>, no: ProductNo) -> Result<Option<Rc<Product>>> {
 }
 
 pub fn by_key(tx: &Tx<'_>, key: &ProductKey) -> Result<Option<Rc<Product>>> {
-    tx.one(select!("WHERE key = ?1"), params![key.as_str()], read)
+    tx.one(select!("WHERE key = ?1 AND deleted_at IS NULL"), params![key.as_str()], read)
 }
 
 pub fn name_exists(
@@ -56,20 +58,67 @@ pub fn name_exists(
     name: &str,
 ) -> Result<bool> {
     tx.value(
-        "SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND instance = ?2 AND name = ?3)",
+        "SELECT EXISTS (SELECT 1 FROM product WHERE account = ?1 AND instance = ?2 AND name = ?3
+             AND deleted_at IS NULL)",
         params![account.0, instance.0, name],
     )
 }
 
 pub fn count(tx: &Tx<'_>, account: AccountNo, instance: InstanceNo) -> Result<u64> {
     tx.count(
-        "SELECT count(*) FROM product WHERE account = ?1 AND instance = ?2",
+        "SELECT count(*) FROM product WHERE account = ?1 AND instance = ?2 AND deleted_at IS NULL",
         params![account.0, instance.0],
     )
 }
 
+pub fn list(tx: &Tx<'_>, filter: &ProductFilter, page: Page) -> Result<Listed<Rc<Product>>> {
+    let ProductFilter { account, instance, listed_for, commodity_code } = filter;
+    macro_rules! matching {
+        ($head:expr, $index:literal, $kind:literal, $tail:literal) => {
+            concat!(
+                $head, " INDEXED BY ", $index, " WHERE account = ?1 AND instance = ?2 AND deleted_at IS NULL AND ", $kind,
+                " AND (?4 IS NULL OR EXISTS (SELECT 1 FROM user_product
+                      WHERE user_product.user = ?4 AND user_product.product = product.key)) ",
+                $tail
+            )
+        };
+    }
+    let (total, rows) = if commodity_code.is_some() {
+        (
+            matching!("SELECT count(*) FROM product", "product_of_kind", "commodity_code = ?3", ""),
+            matching!(
+                select!(""),
+                "product_of_kind",
+                "commodity_code = ?3",
+                "ORDER BY no DESC LIMIT ?5 OFFSET ?6"
+            ),
+        )
+    } else {
+        (
+            matching!("SELECT count(*) FROM product", "product_of_account", "?3 IS NULL", ""),
+            matching!(
+                select!(""),
+                "product_of_account",
+                "?3 IS NULL",
+                "ORDER BY no DESC LIMIT ?5 OFFSET ?6"
+            ),
+        )
+    };
+    let user = listed_for.map(|no| no.0);
+    let total = tx.count(total, params![account.0, instance.0, commodity_code, user])?;
+    let page = params![account.0, instance.0, commodity_code, user, page.take, skip(page)];
+    Ok(Listed { rows: tx.list(rows, page, read)?, total })
+}
+
+/// When the oldest deletion that is not carried out was asked for.
+pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
+    tx.value("SELECT min(doomed_at) FROM product WHERE doomed_at IS NOT NULL", [])
+        .map(|at: Option<i64>| at.map(Timestamp))
+}
+
 pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
-    let Product { no: _, account, instance, key, secret, name, profile, created_at } = new;
+    let Product { no: _, account, instance, key, secret, name, profile, created_at, deleted_at: _ } =
+        new;
     let ProductProfile {
         node_type,
         commodity_code,

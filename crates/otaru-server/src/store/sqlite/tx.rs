@@ -106,6 +106,11 @@ impl<'c> Tx<'c> {
         Ok(self.statement(sql)?.insert(params)?)
     }
 
+    /// A product's row is about to change.
+    pub fn forget_product(&mut self, no: ProductNo) {
+        self.products.remove(&no);
+    }
+
     /// Writes the counts that the transaction changed.
     pub fn flush_counts(&mut self) -> Result<()> {
         for (job, more) in std::mem::take(&mut self.counts) {
@@ -347,7 +352,8 @@ impl View for Tx<'_> {
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>> {
-        Ok(task::next_due(self)?.into_iter().chain(job::next_due(self)?).min())
+        let due = [task::next_due(self)?, job::next_due(self)?, product::next_due(self)?];
+        Ok(due.into_iter().flatten().min())
     }
 }
 

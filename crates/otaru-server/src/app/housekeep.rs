@@ -1,18 +1,21 @@
 //! Forgetting what nobody can use any more, so that a server that runs for years does not grow by it.
 
 use super::{App, Result};
-use otaru_core::time::HOUR_MS;
+use otaru_core::time::{DAY_MS, HOUR_MS};
 
 /// Nonces and tickets that one change forgets at most.
 const BATCH: u32 = 10_000;
 /// A ticket is good for a minute and its file for an hour; later nothing can name it.
 const TICKET_MS: i64 = 2 * HOUR_MS;
+/// For so long a temporary key is told that it has ended; later nobody knows it.
+const KEY_MS: i64 = DAY_MS;
 
 impl App {
-    /// Forgets nonces that have expired and tickets that can no longer be used, a batch of each.
+    /// Forgets temporary keys and nonces that have expired, and tickets that can no longer be used, a batch of each.
     pub async fn forget_expired(&self) -> Result<()> {
         self.change(|rows, now, _| {
             // The tickets' files are found by looking at the files: those of deleted packages are meant too.
+            rows.purge_temporary_keys(now.plus_ms(-KEY_MS), BATCH)?;
             rows.purge(now, now.plus_ms(-TICKET_MS), BATCH)?;
             Ok(())
         })

@@ -22,6 +22,7 @@ mod list;
 mod listed;
 mod lookup;
 mod module;
+pub mod operator;
 mod package;
 mod product;
 mod push;

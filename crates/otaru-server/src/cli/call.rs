@@ -42,6 +42,9 @@ struct Options {
     /// Secret of the access key
     #[arg(long, env = "OTARU_ACCESS_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
     access_key_secret: Option<String>,
+    /// Token of a temporary access key
+    #[arg(long, env = "OTARU_SECURITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    security_token: Option<String>,
     /// Data folder of a server on this machine, for what is not given otherwise
     #[arg(long, env = "OTARU_DATA", value_name = "DIR", default_value = "otaru-data")]
     data: PathBuf,
@@ -120,6 +123,11 @@ impl Options {
             } else {
                 self.access_key_secret
             },
+            security_token: if typed("security_token") {
+                late.security_token
+            } else {
+                self.security_token
+            },
             data: if typed("data") { late.data } else { self.data },
             format: if typed("format") { late.format } else { self.format },
             v1: self.v1 || late.v1,
@@ -135,11 +143,15 @@ impl Options {
 
     fn credentials(&self) -> anyhow::Result<Credentials> {
         match (&self.access_key_id, &self.access_key_secret) {
-            (Some(id), Some(secret)) => {
-                Ok(Credentials { access_key_id: id.clone(), access_key_secret: secret.clone() })
-            }
-            (None, None) => credentials_of(&self.data),
-            _ => bail!("give both --access-key-id and --access-key-secret, or neither"),
+            (Some(id), Some(secret)) => Ok(Credentials {
+                access_key_id: id.clone(),
+                access_key_secret: secret.clone(),
+                security_token: self.security_token.clone(),
+            }),
+            (None, None) if self.security_token.is_none() => credentials_of(&self.data),
+            _ => bail!(
+                "give both --access-key-id and --access-key-secret, with --security-token or without, or none"
+            ),
         }
     }
 }
@@ -173,7 +185,7 @@ pub fn credentials_of(data: &Path) -> anyhow::Result<Credentials> {
     })?;
     let File { access_key_id, access_key_secret } =
         toml::from_str(&text).with_context(|| format!("{} holds no access key", path.display()))?;
-    Ok(Credentials { access_key_id, access_key_secret })
+    Ok(Credentials { access_key_id, access_key_secret, security_token: None })
 }
 
 /// Parts what follows the operation into parameters, whose names begin with a capital letter, and options.

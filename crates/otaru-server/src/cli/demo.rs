@@ -97,6 +97,7 @@ async fn campaign(server: &Server, random: Random, devices: u16) -> anyhow::Resu
     let credentials = Credentials {
         access_key_id: server.credentials.access_key_id.clone(),
         access_key_secret: server.credentials.access_key_secret.clone(),
+        security_token: None,
     };
     let endpoint = Endpoint::parse(&server.http.to_string())?;
     let client = Client::new(endpoint, credentials, Signing::V3, Clock::system(), random.clone());

@@ -12,6 +12,8 @@ use super::gateway::{Format, VERSION};
 pub struct Credentials {
     pub access_key_id: String,
     pub access_key_secret: String,
+    /// Of a temporary key.
+    pub security_token: Option<String>,
 }
 
 /// Which signature to use.
@@ -90,6 +92,8 @@ fn v1(
         ("Timestamp", date),
     ];
     params.extend(common.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let token = credentials.security_token.clone();
+    params.extend(token.map(|token| ("SecurityToken".to_owned(), token)));
     let pairs = params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let signature = v1_sign(&credentials.access_key_secret, &v1_string_to_sign("POST", pairs));
     params.push(("Signature".to_owned(), signature));
@@ -107,7 +111,7 @@ fn v3(
 ) -> Signed {
     let body = form(params);
     let payload_sha256 = sha256_hex(&body);
-    let mut headers = headers(&[
+    let mut pairs = vec![
         ("content-type", FORM),
         ("host", host),
         ("x-acs-action", action),
@@ -115,7 +119,12 @@ fn v3(
         ("x-acs-date", date),
         ("x-acs-signature-nonce", nonce),
         ("x-acs-version", VERSION),
-    ]);
+    ];
+    if let Some(token) = &credentials.security_token {
+        pairs.insert(2, ("x-acs-accesskey-id", &credentials.access_key_id));
+        pairs.insert(6, ("x-acs-security-token", token));
+    }
+    let mut headers = headers(&pairs);
     let signed_headers: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
     let signed_headers = signed_headers.join(";");
     let request = V3Request {

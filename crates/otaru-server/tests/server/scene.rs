@@ -90,6 +90,7 @@ impl Scene {
         let credentials = Credentials {
             access_key_id: server.credentials.access_key_id.clone(),
             access_key_secret: server.credentials.access_key_secret.clone(),
+            security_token: None,
         };
         let random = Random::seeded(2);
         let client = Client::new(endpoint, credentials, Signing::V3, Clock::system(), random);

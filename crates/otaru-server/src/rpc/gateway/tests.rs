@@ -12,8 +12,11 @@ fn key(status: KeyStatus) -> AccessKey {
 }
 
 fn signed(signing: Signing, params: &[(&str, &str)]) -> Signed {
-    let credentials =
-        Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
+    let credentials = Credentials {
+        access_key_id: "id".into(),
+        access_key_secret: "secret".into(),
+        security_token: None,
+    };
     let params: Vec<_> =
         params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let moment = Moment { now: NOW, nonce: "nonce" };

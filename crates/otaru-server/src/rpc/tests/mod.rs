@@ -1,5 +1,6 @@
 //! The door with the real use cases behind it, on `SQLite`, in one thread on paused time.
 
+mod accounts;
 mod fleet;
 mod list_jobs_of_device;
 mod refusals;
@@ -93,14 +94,27 @@ impl World {
 
     fn signed(&self, key: (&str, &str), action: &str, params: &str, format: Format) -> Signed {
         let (id, secret) = key;
-        let credentials =
-            Credentials { access_key_id: id.into(), access_key_secret: secret.into() };
+        let credentials = Credentials {
+            access_key_id: id.into(),
+            access_key_secret: secret.into(),
+            security_token: None,
+        };
+        self.signed_by(&credentials, action, params, format)
+    }
+
+    fn signed_by(
+        &self,
+        credentials: &Credentials,
+        action: &str,
+        params: &str,
+        format: Format,
+    ) -> Signed {
         self.nonce.set(self.nonce.get() + 1);
         let nonce = self.nonce.get().to_string();
         let moment = Moment { now: self.clock.now().wall, nonce: &nonce };
         // Both signatures take turns.
         let signing = if self.nonce.get().is_multiple_of(2) { Signing::V1 } else { Signing::V3 };
-        sign(signing, &credentials, HOST, action, &pairs(params), format, moment)
+        sign(signing, credentials, HOST, action, &pairs(params), format, moment)
     }
 
     async fn answer(&self, action: &str, params: &str, format: Format) -> Answer {

@@ -1,5 +1,7 @@
 //! A table of refused calls: each has its layer and code, and none changes anything.
 
+mod ota;
+
 use super::*;
 
 /// What stands for a thing of the scene in the parameters below.

@@ -505,8 +505,15 @@ impl Change<'_> {
                     return Verdict::Ignored("the try has failed already");
                 }
                 // The next try starts from this version, so that the report at the next boot is not one more failure.
-                self.task.src = Some(version.clone());
-                self.fail_try(Reason::ForeignVersion, "")
+                let src = self.task.src.replace(version.clone());
+                match self.fail_try(Reason::ForeignVersion, "") {
+                    // Without a next try it stays the version that did not work: dynamic jobs take the device from
+                    // any other.
+                    Verdict::Changed(task) if !task.status.is_unfinished() => {
+                        Verdict::Changed(Task { src, ..task })
+                    }
+                    verdict => verdict,
+                }
             }
             (_, false) => {
                 self.task.src = Some(version.clone());

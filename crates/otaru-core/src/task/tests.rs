@@ -199,6 +199,7 @@ fn a_foreign_version_fails_a_try_only_in_progress() {
         (failed.status, &*failed.description),
         (TaskStatus::Failed, "report version is not conform")
     );
+    assert_eq!(failed.src, Some(version("1.0")), "the version that it did not get away from");
     let waiting = changed(on(&task(TaskStatus::InProgress), event, 1, 1));
     assert_eq!(waiting.retry_at, Some(Timestamp(600_001)));
     let again = changed(on(&waiting, Event::Due, 1, 600_001));

@@ -6,6 +6,8 @@
 
 mod auth;
 mod connection;
+#[cfg(test)]
+mod line;
 mod link;
 mod listen;
 mod mailbox;
@@ -14,6 +16,8 @@ mod registry;
 mod tests;
 mod topics;
 
+#[cfg(test)]
+pub use line::Line;
 pub use link::{Link, MemoryLink};
 pub use listen::{bind, serve};
 pub use mailbox::Message;

@@ -1,8 +1,14 @@
 //! The rules on real rows: whole use cases on SQLite, in one thread on paused time.
 
+mod changes;
+mod consent;
 mod fleet;
 mod jobs;
 mod lists;
+mod modules;
+mod online;
+mod races;
+mod walks;
 
 use super::devices::Gatekeeper;
 use super::*;
@@ -39,6 +45,10 @@ impl World {
         let engine = SqliteEngine::open(&folder.path().join("otaru.db"), random.clone()).unwrap();
         let (store, run) = Store::inline(engine);
         tokio::spawn(run);
+        Self::on(store, folder, random).await
+    }
+
+    async fn on(store: Store, folder: tempfile::TempDir, random: Random) -> Self {
         let urls = crate::files::Urls::new("http://127.0.0.1:8080".into(), [7; 32]);
         let clock = Clock::simulated(START);
         let files = Files::open(&folder.path().join("files")).unwrap();
@@ -75,7 +85,18 @@ impl World {
         delta_src: Option<&str>,
         status: PackageStatus,
     ) -> String {
+        self.package_in("default", dest, delta_src, status).await
+    }
+
+    async fn package_in(
+        &self,
+        module: &str,
+        dest: &str,
+        delta_src: Option<&str>,
+        status: PackageStatus,
+    ) -> String {
         let (account, product) = (self.caller.account, self.product.no);
+        let module = ModuleName::parse(module).unwrap();
         let (dest, src) = (version(dest), delta_src.map(version));
         self.app
             .change(move |rows, now, _| {
@@ -92,12 +113,12 @@ impl World {
                     account,
                     product,
                     id: id.clone(),
-                    name: format!("to {dest}"),
+                    name: format!("{module} to {dest}"),
                     description: String::new(),
                     dest: dest.clone(),
                     src: src.clone(),
                     is_delta: src.is_some(),
-                    module: ModuleName::default(),
+                    module: module.clone(),
                     sign_method: SignMethod::Md5,
                     is_list: false,
                     files: vec![file],

@@ -93,7 +93,10 @@ async fn scene() -> Scene {
     };
     let names: Vec<_> = (1..=201).map(|n| format!("DeviceName.{n}=dev{n}")).collect();
     let versions: Vec<_> = (1..=31).map(|n| format!("SrcVersionList.{n}={n}")).collect();
+    let detail = format!("ProductKey={product}&DeviceName=lamp1");
+    let detail = world.ok("QueryDeviceDetail", &detail).await;
     let pages = [
+        ("{IOT}", detail["Data"]["IotId"].as_str().unwrap().to_owned()),
         ("{EARLY}", world.only_task(&planned).await),
         ("{CONFIRM}", world.only_task(&running).await),
         ("{CANCELED}", world.only_task(&canceled).await),
@@ -187,6 +190,8 @@ async fn things_of_another_account_are_refused_by_the_codes_of_the_operation() {
         ),
         (CONFIRM, "TaskId.1={CONFIRM}", "iot.firmware.InvalidOTATaskId"),
         (UNFINISHED, "ProductKey={P}&DeviceName=lamp1", "iot.prod.NotExistedProduct"),
+        (UNFINISHED, "IotId={IOT}", "iot.common.AuthActionPermissionDeny"),
+        (VERSIONS, "IotId={IOT}&CurrentPage=1&PageSize=1", "iot.common.AuthActionPermissionDeny"),
         (AGAIN, "JobId={ENDED}&TaskId.1={CANCELED}", "iot.ota.NotFirmwareOwner"),
         (NEW_MODULE, "ProductKey={P}&ModuleName=x", "iot.prod.NotExistedProduct"),
         ("UpdateOTAModule", "ProductKey={P}&ModuleName=MCU&Desc=x", "iot.prod.NotExistedProduct"),

@@ -1,0 +1,35 @@
+//! A device that is online without a connection, for tests of what hangs on it.
+
+use super::mailbox::Mailbox;
+use super::registry::{ConnectionNo, Peer, Registry};
+use otaru_core::id::DeviceNo;
+use std::sync::Arc;
+
+/// What is sent to the device stays here until it is read.
+pub struct Line {
+    pub peer: Peer,
+    no: ConnectionNo,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Registry {
+    pub fn plug_in(&self, device: DeviceNo) -> Line {
+        let (no, mailbox) = self.open();
+        let peer = self.enter(device, &mailbox);
+        Line { peer, no, mailbox }
+    }
+
+    pub fn unplug(&self, line: &Line) {
+        self.leave(line.no, Some(line.peer));
+    }
+}
+
+impl Line {
+    /// Payloads that have come since the last look.
+    pub fn read(&self) -> Vec<String> {
+        let next = || self.mailbox.take_if(|_| true);
+        std::iter::from_fn(next)
+            .map(|message| String::from_utf8(message.payload.to_vec()).expect("messages are JSON"))
+            .collect()
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::mailbox::Mailbox;
 use super::registry::{ConnectionNo, Peer, Registry};
-use otaru_core::id::DeviceNo;
+use otaru_core::id::{DeviceNo, ProductNo};
 use std::sync::Arc;
 
 /// What is sent to the device stays here until it is read.
@@ -13,10 +13,11 @@ pub struct Line {
 }
 
 impl Registry {
-    pub fn plug_in(&self, device: DeviceNo) -> Line {
+    pub fn plug_in(&self, product: ProductNo, device: DeviceNo) -> Line {
+        let kicks = self.kicks();
         let (no, mailbox) = self.open();
-        let peer = self.enter(device, &mailbox);
-        Line { peer, no, mailbox }
+        let peer = self.enter(product, device, &mailbox, kicks);
+        Line { peer: peer.expect("nobody was kicked meanwhile"), no, mailbox }
     }
 
     pub fn unplug(&self, line: &Line) {

@@ -18,7 +18,7 @@ impl World {
     }
 
     pub(super) fn plugs_in(&self, device: Device) -> Online<'_> {
-        let line = self.app.registry.plug_in(device.no);
+        let line = self.app.registry.plug_in(device.product, device.no);
         let gatekeeper = Gatekeeper(self.app.clone());
         gatekeeper.came_online(line.peer, IpAddr::V4(Ipv4Addr::LOCALHOST));
         Online { world: self, device, line }

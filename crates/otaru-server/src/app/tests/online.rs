@@ -30,7 +30,7 @@ impl World {
     }
 }
 
-impl<'w> Online<'w> {
+impl Online<'_> {
     pub(super) fn unplugs(self) -> Device {
         self.world.app.registry.unplug(&self.line);
         Gatekeeper(self.world.app.clone()).went_offline(self.line.peer);

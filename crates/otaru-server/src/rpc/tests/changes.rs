@@ -66,7 +66,7 @@ async fn modules_are_listed_default_first_and_by_name() {
     let world = World::new().await;
     let product = world.product("lamp").await;
     let query = format!("ProductKey={product}");
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
     for module in ["wifi", "MCU", "ble&AliasName=蓝牙&Desc=radio"] {
         world.ok("CreateOTAModule", &format!("{query}&ModuleName={module}")).await;
     }
@@ -84,7 +84,7 @@ async fn modules_are_listed_default_first_and_by_name() {
         row("wifi", "2026-09-21T14:14Z"),
     );
     assert_eq!(list().await, json!([default, ble, mcu, wifi]), "a bare list");
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
     // What is left out, or empty, stays.
     world.ok("UpdateOTAModule", &format!("{query}&ModuleName=BLE&AliasName=&Desc=5.3")).await;
     world.ok("UpdateOTAModule", &format!("{query}&ModuleName=default&AliasName=whole")).await;

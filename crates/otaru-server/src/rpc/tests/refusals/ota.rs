@@ -92,6 +92,7 @@ async fn scene() -> Scene {
         items.join("&")
     };
     let names: Vec<_> = (1..=201).map(|n| format!("DeviceName.{n}=dev{n}")).collect();
+    let tags: Vec<_> = (1..=11).map(|n| format!("Tags.{n}.Key=k{n}&Tags.{n}.Value=v")).collect();
     let versions: Vec<_> = (1..=31).map(|n| format!("SrcVersionList.{n}={n}")).collect();
     let detail = format!("ProductKey={product}&DeviceName=lamp1");
     let detail = world.ok("QueryDeviceDetail", &detail).await;
@@ -122,7 +123,7 @@ async fn scene() -> Scene {
         ("{OVER}", ended),
         ("{VERIFY}", verify["Data"]["JobId"].as_str().unwrap().to_owned()),
         ("{TASKS}", eleven("TaskId")),
-        ("{TAGS}", (1..=11).map(|n| format!("Tags.{n}.Key=k{n}&Tags.{n}.Value=v&")).collect()),
+        ("{TAGS}", tags.join("&")),
         ("{NAMES}", names.join("&")),
         ("{VERSIONS}", versions.join("&")),
         ("{41}", "x".repeat(41)),

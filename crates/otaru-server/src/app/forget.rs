@@ -8,6 +8,7 @@ use otaru_core::device::Device;
 use otaru_core::id::AccountNo;
 use otaru_core::job::{Job, JobEvent, JobStatus};
 use otaru_core::product::Product;
+use otaru_core::subscription::SubscriptionKind;
 use otaru_core::task::{CancelCause, Event};
 use otaru_core::time::Timestamp;
 
@@ -32,6 +33,9 @@ impl App {
         self.change(move |rows, now, effects| {
             let product = lookup::product(rows, caller, &key)?;
             rows.doom_product(product.no, now)?;
+            for kind in SubscriptionKind::ALL {
+                rows.delete_subscription(product.no, kind)?;
+            }
             for job in rows.open_jobs(product.no, ALL)? {
                 end_job(rows, &job, now)?;
             }

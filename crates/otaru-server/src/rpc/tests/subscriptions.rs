@@ -73,6 +73,17 @@ async fn a_subscription_is_read_back_as_it_was_made_and_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_product_lets_go_of_its_consumer_groups() {
+    let world = World::new().await;
+    let (product, group) = (world.product("lamp").await, world.group("group_1").await);
+    let params =
+        format!("ProductKey={product}&Type=AMQP&ConsumerGroupIds.1={group}&DeviceDataFlag=true");
+    world.ok("CreateSubscribeRelation", &params).await;
+    world.ok("DeleteProduct", &format!("ProductKey={product}")).await;
+    world.ok("DeleteConsumerGroup", &format!("GroupId={group}")).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn consumer_groups_are_listed_newest_first_with_the_default_one_last() {
     let world = World::new().await;
     let (one, two) = (world.group("group_1").await, world.group("组_two").await);

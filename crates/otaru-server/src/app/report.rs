@@ -18,6 +18,10 @@ pub(super) fn open_tasks(rows: &mut dyn Rows, device: DeviceNo) -> Result<Vec<Ju
     tasks.into_iter().map(|task| Judged::load(rows, task)).collect()
 }
 
+/// Modules whose version is kept of one device, beside those that its product has: nothing that a device sends may grow
+/// without bound.
+const VERSIONS_MAX: u64 = 100;
+
 fn of_module(tasks: Vec<Judged>, module: &ModuleName) -> Option<Judged> {
     tasks.into_iter().find(|judged| judged.package.module == *module)
 }
@@ -31,7 +35,15 @@ pub(super) fn inform(
     effects: &mut Effects,
 ) -> Result<()> {
     let Inform { module, version } = inform;
-    let changed = rows.version(device.no, module)?.as_ref() != Some(version);
+    let stored = rows.version(device.no, module)?;
+    let changed = stored.as_ref() != Some(version);
+    if stored.is_none()
+        && rows.version_count(device.no)? >= VERSIONS_MAX
+        && rows.module(device.product, module)?.is_none()
+    {
+        tracing::debug!(device.no = device.no.0, %module, "a version too many is ignored");
+        return Ok(());
+    }
     if changed {
         rows.put_version(device.no, module, version, now)?;
     }

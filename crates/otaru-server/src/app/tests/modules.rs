@@ -76,6 +76,32 @@ async fn a_newer_job_takes_the_module_from_an_older_one_unless_the_device_is_at_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_can_name_so_many_modules_and_always_those_of_its_product() {
+    let world = World::new().await;
+    world.module("MCU").await;
+    let device = world.device("dev-1").await;
+    let informs = |module: String, text: &str| {
+        let module = ModuleName::parse(&module).unwrap();
+        world.says(&device, Report::Inform(Inform { module, version: version(text) }))
+    };
+    for n in 0..120 {
+        informs(format!("m{n}"), "1").await;
+    }
+    informs("m7".into(), "2").await;
+    informs("MCU".into(), "3").await;
+    informs("default".into(), "4").await;
+    let key = DeviceKey { iot_id: Some(device.iot_id.to_string()), ..DeviceKey::default() };
+    let page = crate::store::Page::new(1, 200);
+    let versions = world.app.module_versions(world.caller, key, page).await.unwrap().versions;
+    assert_eq!((versions.total, versions.rows.len()), (102, 102));
+    let of = |name: &str| {
+        let row = versions.rows.iter().find(|(module, _)| module.as_str() == name);
+        row.map(|(_, version)| version.to_string())
+    };
+    assert_eq!((of("m7"), of("MCU"), of("m100")), (Some("2".into()), Some("3".into()), None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_of_a_module_that_the_product_does_not_have_is_stored_and_matches_nothing() {
     let world = World::new().await;
     let device = world.online("dev-01").await;

@@ -46,7 +46,7 @@ async fn scene() -> Scene {
     let world = World::new().await;
     let product = world.product("lamp").await;
     let other = world.product("other").await;
-    for name in ["lamp1", "lamp2", "lamp3", "lamp4", "lamp5"] {
+    for name in ["lamp1", "lamp2", "lamp3", "lamp4", "lamp5", "lamp6"] {
         world.device(&product, name).await;
     }
     for n in 0..10 {
@@ -75,6 +75,8 @@ async fn scene() -> Scene {
     world.ok("DeleteOTAFirmware", &format!("FirmwareId={gone}")).await;
     let never = world.static_job(&product, &full, &only(3, &later)).await;
     world.ok("CancelOTATaskByJob", &format!("JobId={never}&CancelScheduledTask=true")).await;
+    let orphan = world.static_job(&product, &full, &only(6, "")).await;
+    world.ok("DeleteDevice", &format!("ProductKey={product}&DeviceName=lamp6")).await;
     let done = world.static_job(&product, &full, &only(4, "")).await;
     world.informs(LAMP4, "2.0").await;
     // Its device has the destination version by now.
@@ -100,6 +102,7 @@ async fn scene() -> Scene {
         ("{IOT}", detail["Data"]["IotId"].as_str().unwrap().to_owned()),
         ("{EARLY}", world.only_task(&planned).await),
         ("{CONFIRM}", world.only_task(&running).await),
+        ("{ORPHAN}", world.only_task(&orphan).await),
         ("{CANCELED}", world.only_task(&canceled).await),
         ("{SUCCEEDED}", world.only_task(&done).await),
         ("{FAILED}", world.only_task(&busy).await),
@@ -116,6 +119,7 @@ async fn scene() -> Scene {
         ("{PLANNED}", planned),
         ("{ENDED}", canceled),
         ("{NEVER}", never),
+        ("{ORPHANED}", orphan),
         ("{DONE}", done),
         ("{BUSY}", busy),
         ("{GONEJOB}", gone_job),
@@ -246,6 +250,33 @@ async fn tasks_of_a_schedule_that_is_over_are_neither_confirmed_nor_started_agai
     assert_eq!(world.refused(AGAIN, &again).await.1, "iot.ota.DeviceNotReUpgraded");
 }
 
+#[test]
+fn a_failing_store_is_told_by_the_code_of_the_change() {
+    use crate::app::AppError;
+    use crate::rpc::{Failure, failed, op};
+    use crate::store::StoreError;
+    for (action, code) in [
+        (MODIFY, "iot.system.SystemException"),
+        (UPDATE, "iot.system.SystemException"),
+        (STRATEGY, "iot.firmware.CancelOTAStrategyByJobFailed"),
+        (BY_DEVICE, "iot.firmware.BatchCancelDeviceUpgradeFailed"),
+        (CONFIRM, "iot.system.SystemException"),
+        (UNFINISHED, "iot.firmware.ListOTATaskByDeviceFailed"),
+        (AGAIN, "iot.system.SystemException"),
+        (NEW_MODULE, "iot.ota.CreateOTAModuleFailure"),
+        ("UpdateOTAModule", "iot.ota.UpdateOTAModuleFailure"),
+        ("DeleteOTAModule", "iot.ota.DeleteOTAModuleFailure"),
+        ("ListOTAModuleByProduct", "iot.ota.ListOTAModuleFailure"),
+        (VERSIONS, "iot.system.SystemException"),
+    ] {
+        let broken = AppError::Unavailable(StoreError::Engine("disk full".into()));
+        match failed(op::find(action).unwrap(), broken) {
+            Failure::Refused(refusal) => assert_eq!(refusal.code, code, "{action}"),
+            Failure::Gateway(error) => panic!("{action}: {error}"),
+        }
+    }
+}
+
 const MODIFY: &str = "ModifyOTAFirmware";
 const UPDATE: &str = "UpdateOTAJob";
 const STRATEGY: &str = "CancelOTAStrategyByJob";
@@ -357,6 +388,7 @@ const CALLS: &[(&str, &str, &str)] = &[
     (AGAIN, "JobId={ENDED}&TaskId.1={CANCELED}&TaskId.2={FAILED}", "iot.ota.UnmatchedJob"),
     (AGAIN, "JobId={DONE}&TaskId.1={SUCCEEDED}", "iot.ota.FailedTaskNotFound"),
     (AGAIN, "JobId={RUNNING}&TaskId.1={CONFIRM}", "iot.ota.FailedTaskNotFound"),
+    (AGAIN, "JobId={ORPHANED}&TaskId.1={ORPHAN}", "iot.ota.DeviceNotExist"),
     (AGAIN, "JobId={ENDED}&TaskId.1={CANCELED}", "iot.ota.DeviceNotReUpgraded"),
     (AGAIN, "JobId={BUSY}&TaskId.1={FAILED}", "iot.ota.DeviceNotReUpgraded"),
     // Modules.

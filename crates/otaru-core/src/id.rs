@@ -23,6 +23,8 @@ number! {
     ProductNo;
     /// The store's number of a device.
     DeviceNo;
+    /// The number of a batch of devices; the one number that callers see.
+    ApplyNo;
     /// The store's number of a package.
     PackageNo;
     /// The store's number of a job.

@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a clock, draws a random number or touches a file, and nothing here knows how a value
 //! is stored or printed. Whoever calls does the reading, writing and sending.
 
+pub mod apply;
 pub mod device;
 pub mod hash;
 pub mod id;

@@ -101,6 +101,15 @@ codes! {
     QUERY_DEVICE_STATUS_FAILED = "iot.device.QueryDeviceStatusFailed", "Failed to query the status of the device.";
     QUERY_STATISTICS_FAILED = "iot.device.QueryDeviceStatisticsFailed", "Failed to query statistics.";
 
+    TOO_MANY_IN_BATCH = "iot.device.DeviceCountExceeded", "The number of devices exceeds the limit of one call.";
+    REGISTER_BATCH_FAILED = "iot.device.ApplyManyDevicesFailed", "Failed to apply for the devices.";
+    BAD_DEVICE_NAMES = "iot.device.InvalidDeviceNameExisted", "The list contains invalid device names.";
+    BAD_NICKNAMES = "iot.device.InvalidDeviceNickNameExisted", "The list contains invalid nicknames.";
+    INVALID_APPLY_ID = "iot.device.InvalidFormattedApplyId", "The ApplyId is invalid.";
+    NO_APPLY = "iot.device.DeviceApplyIsNotFound", "The application ID for the device does not exist.";
+    APPLY_DOES_NOT_FIT = "iot.device.IncorrentDeviceApplyInfo", "The registration task does not fit the request.";
+    APPLY_IS_RUNNING = "iot.device.CreateDeviceTaskIsRunning", "The registration task is still running.";
+
     NULL_GROUP_ID = "iot.group.NullGroupId", "You must specify the device group ID.";
     NO_GROUP = "iot.group.NotExistedGroup", "The specified device group does not exist.";
 

@@ -1,11 +1,12 @@
 //! Devices as the API shows them.
 
 use super::{App, Caller, Result, lookup};
-use crate::store::Page;
+use crate::store::{self, Page, Rows};
 use otaru_core::device::{Device, DeviceStatus};
 use otaru_core::id::{DeviceName, DeviceNo, IotId};
 use otaru_core::product::Product;
 use otaru_core::refusal;
+use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
 
 /// The two ways to name a device; `iot_id` wins.
@@ -57,21 +58,7 @@ impl App {
             {
                 return Err(refusal::TOO_MANY_DEVICES.with(most).into());
             }
-            let mut device = Device {
-                no: DeviceNo(0),
-                product: product.no,
-                name,
-                iot_id: IotId::generate(rows.random()),
-                secret: format!("{:032x}", rows.random()),
-                nickname: new.nickname.clone(),
-                disabled: false,
-                created_at: now,
-                activated_at: None,
-                online_at: None,
-                address: String::new(),
-                status_at: now,
-            };
-            device.no = rows.insert_device(caller.account, &device)?;
+            let device = register(rows, &product, name, new.nickname.clone(), now)?;
             Ok(((*product).clone(), device))
         })
         .await
@@ -110,6 +97,32 @@ impl App {
         })
         .await
     }
+}
+
+/// Makes a device whose name is free.
+pub(super) fn register(
+    rows: &mut dyn Rows,
+    product: &Product,
+    name: DeviceName,
+    nickname: String,
+    now: Timestamp,
+) -> store::Result<Device> {
+    let mut device = Device {
+        no: DeviceNo(0),
+        product: product.no,
+        name,
+        iot_id: IotId::generate(rows.random()),
+        secret: format!("{:032x}", rows.random()),
+        nickname,
+        disabled: false,
+        created_at: now,
+        activated_at: None,
+        online_at: None,
+        address: String::new(),
+        status_at: now,
+    };
+    device.no = rows.insert_device(product.account, &device)?;
+    Ok(device)
 }
 
 /// Where a page of devices starts, newest first.

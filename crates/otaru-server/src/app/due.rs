@@ -2,7 +2,7 @@
 
 use super::effect::Effects;
 use super::task::{Judged, push_ready, settle};
-use super::{App, Result, cancel, dynamic, forget, job};
+use super::{App, Result, apply, cancel, dynamic, forget, job};
 use crate::files::Files;
 use crate::store::Rows;
 use otaru_core::id::{JobNo, TaskNo};
@@ -48,13 +48,20 @@ impl App {
 
     /// Plays what is due at `now`, a batch of it; whether there was any.
     async fn play_due(&self, now: Timestamp) -> Result<bool> {
-        let (jobs, tasks, doomed) = self
+        let (jobs, tasks, doomed, batches) = self
             .view(move |view| {
                 let (jobs, tasks) = (view.due_jobs(now, BATCH)?, view.due_tasks(now, BATCH)?);
-                Ok((jobs, tasks, view.doomed_product()?))
+                Ok((jobs, tasks, view.doomed_product()?, view.due_applies(now, BATCH)?))
             })
             .await?;
-        let any = !jobs.is_empty() || !tasks.is_empty() || doomed.is_some();
+        let any = !jobs.is_empty() || !tasks.is_empty() || doomed.is_some() || !batches.is_empty();
+        let devices_max = self.limits.devices_max;
+        for batch in batches {
+            self.change(move |rows, now, effects| {
+                Ok(apply::slice(rows, batch, devices_max, now, effects)?)
+            })
+            .await?;
+        }
         if let Some(doomed) = doomed {
             self.change(move |rows, now, effects| {
                 let product = rows.product(doomed)?.expect("a deleted product keeps its row");

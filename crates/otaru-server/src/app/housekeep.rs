@@ -9,14 +9,18 @@ const BATCH: u32 = 10_000;
 const TICKET_MS: i64 = 2 * HOUR_MS;
 /// For so long a temporary key is told that it has ended; later nobody knows it.
 const KEY_MS: i64 = DAY_MS;
+/// What became of a batch of devices can be asked for so long.
+const BATCH_MS: i64 = 30 * DAY_MS;
 
 impl App {
-    /// Forgets temporary keys and nonces that have expired, and tickets that can no longer be used, a batch of each.
+    /// Forgets temporary keys and nonces that have expired, tickets that can no longer be used and old batches of
+    /// devices, some of each.
     pub async fn forget_expired(&self) -> Result<()> {
         self.change(|rows, now, _| {
             // The tickets' files are found by looking at the files: those of deleted packages are meant too.
             rows.purge_temporary_keys(now.plus_ms(-KEY_MS), BATCH)?;
             rows.purge(now, now.plus_ms(-TICKET_MS), BATCH)?;
+            rows.purge_applies(now.plus_ms(-BATCH_MS), BATCH)?;
             Ok(())
         })
         .await

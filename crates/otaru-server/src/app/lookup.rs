@@ -8,9 +8,10 @@ use super::error::Result;
 use super::task::Judged;
 use crate::mqtt::Registry;
 use crate::store::{ProductFilter, View};
+use otaru_core::apply::Apply;
 use otaru_core::device::{Device, DeviceStatus};
 use otaru_core::id::{
-    DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, TaskId, UserNo,
+    ApplyNo, DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, TaskId, UserNo,
 };
 use otaru_core::job::Job;
 use otaru_core::module::Module;
@@ -140,6 +141,32 @@ pub(super) fn detail(
     let version = view.version(device.no, &ModuleName::default())?;
     let status = DeviceStatus::of(&device, registry.peer(device.no).is_some());
     Ok(super::DeviceDetail { product: product.clone(), device, status, version })
+}
+
+/// A batch of devices by its number, of the caller's account.
+pub(super) fn apply(view: &mut dyn View, caller: Caller, no: ApplyNo) -> Result<Apply> {
+    let batch = view.apply(no)?.filter(|batch| batch.account == caller.account);
+    let batch = batch.ok_or_else(|| refusal::NO_APPLY.with(no.0))?;
+    match ours(view, caller, batch.product)? {
+        Some(_) => Ok(batch),
+        None => Err(refusal::NO_APPLY.with(no.0).into()),
+    }
+}
+
+/// A batch of devices of a product.
+pub(super) fn apply_of(
+    view: &mut dyn View,
+    caller: Caller,
+    product_key: &str,
+    no: ApplyNo,
+) -> Result<Apply> {
+    let product = product(view, caller, product_key)?;
+    let batch = apply(view, caller, no)?;
+    if batch.product == product.no {
+        Ok(batch)
+    } else {
+        Err(refusal::APPLY_DOES_NOT_FIT.with(product_key).into())
+    }
 }
 
 /// The package of an id (row F1).

@@ -5,6 +5,7 @@
 //! the commit.
 
 mod account;
+mod apply;
 mod cancel;
 mod consent;
 mod create;
@@ -37,6 +38,7 @@ mod update;
 mod upload;
 
 pub use account::{Caller, Credentials, Signer};
+pub use apply::{BATCH_MAX, BadName, NameFault};
 pub use cancel::CancelFlags;
 pub use device::{DeviceDetail, DeviceKey, DevicesFrom, NewDevice};
 pub use devices::Gatekeeper;

@@ -26,6 +26,11 @@ impl Registry {
 }
 
 impl Line {
+    /// Whether a connection would close now.
+    pub fn is_closing(&self) -> bool {
+        self.mailbox.closed().is_some()
+    }
+
     /// Payloads that have come since the last look.
     pub fn read(&self) -> Vec<String> {
         let next = || self.mailbox.take_if(|_| true);

@@ -217,23 +217,6 @@ impl Registry {
     }
 }
 
-/// For tests of the use cases, which have no connections.
-#[cfg(test)]
-impl Registry {
-    pub(crate) fn pretend_online(&self, product: ProductNo, device: DeviceNo) -> Peer {
-        let (_, mailbox) = self.open();
-        self.enter(product, device, &mailbox, self.kicks()).expect("nobody was kicked meanwhile")
-    }
-
-    pub(crate) fn pretend_gone(&self, peer: Peer) {
-        self.leave(0, Some(peer));
-    }
-
-    pub(crate) fn is_closing(&self, device: DeviceNo) -> bool {
-        self.inner().devices.get(&device).is_some_and(|entry| entry.mailbox.closed().is_some())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

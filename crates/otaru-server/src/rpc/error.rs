@@ -169,13 +169,19 @@ impl GatewayError {
 
 /// The body of a refused act: no data, a code and a sentence.
 pub fn refusal_fields(refusal: &Refusal, request_id: String) -> Fields {
+    let mut fields = vec![("RequestId", Node::Text(request_id))];
+    fields.extend(refused(refusal));
+    fields
+}
+
+/// The same without the id of the request, for the operations that add what was wrong as data.
+pub fn refused(refusal: &Refusal) -> Fields {
     let mut message = refusal.message.to_owned();
     if let Some(detail) = refusal.detail.as_deref().map(shown).filter(|detail| !detail.is_empty()) {
         message.push(' ');
         message.push_str(&detail);
     }
     vec![
-        ("RequestId", Node::Text(request_id)),
         ("Success", Node::Boolean(false)),
         ("Code", Node::Text(refusal.code.to_owned())),
         ("ErrorMessage", Node::Text(message)),

@@ -159,8 +159,12 @@ pub struct Answer {
 
 impl Answer {
     pub fn success(format: Format, action: &str, request_id: String, reply: Fields) -> Self {
-        let common = [("RequestId", Node::Text(request_id)), ("Success", Node::Boolean(true))];
-        let fields = common.into_iter().chain(reply).collect();
+        let mut fields = vec![("RequestId", Node::Text(request_id))];
+        // A refusal that carries data says so itself.
+        if !reply.iter().any(|(name, _)| *name == "Success") {
+            fields.push(("Success", Node::Boolean(true)));
+        }
+        fields.extend(reply);
         Self::print(format, 200, &format!("{action}Response"), fields)
     }
 

@@ -4,6 +4,7 @@
 //! simulation) stays outside.
 
 pub mod auth;
+pub mod batch;
 pub mod client;
 pub mod device;
 pub mod error;

@@ -13,7 +13,8 @@ use super::params::Params;
 use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
 use super::{
-    device, job, module, named_task, package, product, status, subscription, task, thing, upload,
+    batch, device, job, module, named_task, package, product, status, subscription, task, thing,
+    upload,
 };
 use crate::app::{self, App, Caller};
 
@@ -146,6 +147,7 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
         device::OPS,
         thing::OPS,
         status::OPS,
+        batch::OPS,
         subscription::OPS,
         upload::OPS,
         package::OPS,
@@ -170,16 +172,6 @@ pub fn family(action: &str) -> Option<Family> {
 
 /// Operations of the API that are known by name and refused as not supported.
 pub const NOT_OFFERED: &[(Family, &[&str])] = &[
-    (
-        Family::Device,
-        &[
-            "BatchRegisterDevice",
-            "BatchCheckDeviceNames",
-            "BatchRegisterDeviceWithApplyId",
-            "QueryBatchRegisterDeviceStatus",
-            "QueryPageByApplyId",
-        ],
-    ),
     (
         Family::DeviceGroup,
         &[

@@ -1,5 +1,6 @@
 //! What every engine does, whichever it is. Its tests call [`holds_for`] with a way to open a new, empty store.
 
+mod apply;
 mod fleet;
 mod module;
 mod subscription;
@@ -43,6 +44,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     a_failed_change_takes_no_other_with_it(open());
     a_reader_sees_what_was_committed(&mut open());
     fleet::holds_for(&open);
+    apply::holds_for(&open);
 }
 
 fn change<T>(engine: &mut dyn Engine, mut work: impl FnMut(&mut dyn Rows) -> Result<T>) -> T {

@@ -5,6 +5,7 @@
 //! over a [`View`], a snapshot. Each engine implements both traits by hand and passes the `contract`.
 
 mod account;
+mod apply;
 #[cfg(test)]
 mod contract;
 mod fleet;
@@ -15,6 +16,7 @@ mod subscription;
 mod writer;
 
 pub use account::*;
+pub use apply::{ApplyRows, ApplyView};
 pub use fleet::*;
 pub use model::*;
 pub use module::{ModuleRows, ModuleView};
@@ -49,7 +51,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
-pub trait View: AccountView + FleetView + ModuleView + SubscriptionView {
+pub trait View: AccountView + ApplyView + FleetView + ModuleView + SubscriptionView {
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
 
@@ -163,7 +165,7 @@ pub trait View: AccountView + FleetView + ModuleView + SubscriptionView {
 }
 
 /// One transaction. Whatever it changes is kept with it or not at all.
-pub trait Rows: View + AccountRows + FleetRows + ModuleRows + SubscriptionRows {
+pub trait Rows: View + AccountRows + ApplyRows + FleetRows + ModuleRows + SubscriptionRows {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the
     /// digests of the uploads' files.

@@ -169,16 +169,16 @@ async fn devices_are_found_by_what_they_are_doing() {
         devices.push(world.device(name).await);
     }
     let registry = &world.app.registry;
-    let mut peers = Vec::new();
+    let mut lines = Vec::new();
     for device in &devices[1..] {
-        let peer = registry.pretend_online(device.product, device.no);
-        Gatekeeper(world.app.clone()).came_online(peer, IpAddr::V4(Ipv4Addr::LOCALHOST));
-        peers.push(peer);
+        let line = registry.plug_in(device.product, device.no);
+        Gatekeeper(world.app.clone()).came_online(line.peer, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        lines.push(line);
     }
     world.passes(1_000).await;
-    for &peer in &peers[2..] {
-        registry.pretend_gone(peer);
-        Gatekeeper(world.app.clone()).went_offline(peer);
+    for line in &lines[2..] {
+        registry.unplug(line);
+        Gatekeeper(world.app.clone()).went_offline(line.peer);
     }
     world.app.set_disabled(world.caller, key(&devices[5]), true).await.unwrap();
     world.app.set_disabled(world.caller, key(&devices[5]), true).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_disabled_or_deleted_device_is_kicked_after_the_commit() {
     let app = &world.app;
     for (name, act) in [("banned", 0), ("deleted", 1), ("orphan", 2)] {
         let device = world.device(name).await;
-        app.registry.pretend_online(device.product, device.no);
+        let line = app.registry.plug_in(device.product, device.no);
         match act {
             0 => app.set_disabled(world.caller, key(&device), true).await.unwrap(),
             1 => app.delete_device(world.caller, key(&device)).await.unwrap(),
@@ -245,6 +245,6 @@ async fn a_disabled_or_deleted_device_is_kicked_after_the_commit() {
                 app.delete_product(world.caller, product_key).await.unwrap();
             }
         }
-        assert!(app.registry.is_closing(device.no), "{name}");
+        assert!(line.is_closing(), "{name}");
     }
 }

@@ -1,5 +1,6 @@
 //! The rules on real rows: whole use cases on SQLite, in one thread on paused time.
 
+mod batches;
 mod changes;
 mod consent;
 mod fleet;
@@ -40,20 +41,23 @@ fn version(text: &str) -> Version {
 
 impl World {
     async fn new() -> Self {
+        Self::with_limits(Limits::default()).await
+    }
+
+    async fn with_limits(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let random = Random::seeded(1);
         let engine = SqliteEngine::open(&folder.path().join("otaru.db"), random.clone()).unwrap();
         let (store, run) = Store::inline(engine);
         tokio::spawn(run);
-        Self::on(store, folder, random).await
+        Self::on(store, folder, random, limits).await
     }
 
-    async fn on(store: Store, folder: tempfile::TempDir, random: Random) -> Self {
+    async fn on(store: Store, folder: tempfile::TempDir, random: Random, limits: Limits) -> Self {
         let urls = crate::files::Urls::new("http://127.0.0.1:8080".into(), [7; 32]);
         let clock = Clock::simulated(START);
         let files = Files::open(&folder.path().join("files")).unwrap();
-        let app =
-            App::new(store, clock, random, Arc::default(), Limits::default(), urls, files.clone());
+        let app = App::new(store, clock, random, Arc::default(), limits, urls, files.clone());
         tokio::spawn(app.clone().run_scheduler());
         tokio::spawn(app.clone().run_dispatcher());
         let credentials =

@@ -13,7 +13,7 @@ async fn threaded() -> Arc<World> {
     let random = Random::seeded(1);
     let engine = SqliteEngine::open(&folder.path().join("otaru.db"), random.clone()).unwrap();
     let (store, _threads) = Store::threaded(engine, 2).unwrap();
-    Arc::new(World::on(store, folder, random).await)
+    Arc::new(World::on(store, folder, random, Limits::default()).await)
 }
 
 /// Runs both at once and returns the code of each that was refused.

@@ -1,6 +1,7 @@
 //! The door with the real use cases behind it, on `SQLite`, in one thread on paused time.
 
 mod accounts;
+mod batches;
 mod changes;
 mod fleet;
 mod list_jobs_of_device;

@@ -5,7 +5,7 @@ use super::fleet::recount;
 use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::device::Device;
-use otaru_core::id::{AccountNo, DeviceName, DeviceNo, IotId, ProductNo};
+use otaru_core::id::{AccountNo, ApplyNo, DeviceName, DeviceNo, IotId, ProductNo};
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
 use rusqlite::params;
@@ -92,6 +92,18 @@ pub fn oldest(tx: &Tx<'_>, product: ProductNo, limit: u32) -> Result<Vec<Device>
     tx.list(
         select!("device WHERE product = ?1 ORDER BY no LIMIT ?2"),
         params![product.0, limit],
+        read,
+    )
+}
+
+pub fn page_of_apply(tx: &Tx<'_>, apply: ApplyNo, page: Page) -> Result<Vec<Device>> {
+    tx.list(
+        select!(
+            "(SELECT place, device FROM apply_name INDEXED BY apply_made WHERE apply = ?1 AND device IS NOT NULL
+                  ORDER BY place LIMIT ?2 OFFSET ?3) page
+             CROSS JOIN device ON device.no = page.device ORDER BY page.place"
+        ),
+        params![apply.0, page.take, skip(page)],
         read,
     )
 }

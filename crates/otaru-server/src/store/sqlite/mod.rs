@@ -4,6 +4,7 @@
 //! no commit waits long.
 
 mod account;
+mod apply;
 mod device;
 mod fleet;
 mod job;

@@ -4,7 +4,7 @@ use super::super::{
     Listed, ModuleRows, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View,
 };
 use super::row::Cols;
-use super::{device, job, nonce, package, product, task, upload};
+use super::{apply, device, job, nonce, package, product, task, upload};
 use crate::random::Random;
 use otaru_core::device::Device;
 use otaru_core::hash::Map;
@@ -352,7 +352,12 @@ impl View for Tx<'_> {
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>> {
-        let due = [task::next_due(self)?, job::next_due(self)?, product::next_due(self)?];
+        let due = [
+            task::next_due(self)?,
+            job::next_due(self)?,
+            product::next_due(self)?,
+            apply::next_due(self)?,
+        ];
         Ok(due.into_iter().flatten().min())
     }
 }

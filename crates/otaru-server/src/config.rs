@@ -1,6 +1,7 @@
 //! Settings: defaults, then the file, then the environment, then flags; one checked struct comes of it.
 
 use crate::app::Limits;
+use crate::rpc::instance::{InstanceConfig, InstanceState};
 use crate::rpc::quota::{QuotaConfig, QuotaMode, Quotas};
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -25,6 +26,7 @@ pub struct Config {
     pub download_base: Option<String>,
     /// What is logged, as a filter of the `tracing` crates.
     pub log: String,
+    pub instances: InstanceConfig,
     pub quota: QuotaConfig,
     pub limits: Limits,
 }
@@ -58,9 +60,36 @@ pub struct Settings {
     #[arg(long, env = "OTARU_LOG", value_name = "FILTER")]
     log: Option<String>,
     #[command(flatten)]
+    instances: InstanceSettings,
+    #[command(flatten)]
     quota: QuotaSettings,
     #[command(flatten)]
     limits: LimitSettings,
+}
+
+/// The table `[instances]`.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Instances")]
+struct InstanceSettings {
+    /// Id by which the default instance can be named too [default: it has none]
+    #[arg(
+        id = "instances_default",
+        long = "instances-default",
+        env = "OTARU_INSTANCES_DEFAULT",
+        value_name = "ID"
+    )]
+    default: Option<String>,
+    /// Further instances, which know nothing of each other; ID=on or ID=off, several parted by commas. Calls that name
+    /// one that is off are refused
+    #[arg(
+        id = "instances_others",
+        long = "instances-others",
+        env = "OTARU_INSTANCES_OTHERS",
+        value_parser = instances,
+        value_name = "LIST"
+    )]
+    others: Option<BTreeMap<String, InstanceState>>,
 }
 
 /// The table `[quota]`.
@@ -147,6 +176,20 @@ fn quota_mode(text: &str) -> Result<QuotaMode, String> {
     }
 }
 
+fn instances(text: &str) -> Result<BTreeMap<String, InstanceState>, String> {
+    let pair = |pair: &str| {
+        let (id, state) = pair.split_once('=')?;
+        let state = match state.trim() {
+            "on" => InstanceState::On,
+            "off" => InstanceState::Off,
+            _ => return None,
+        };
+        Some((id.trim().to_owned(), state))
+    };
+    let pairs = text.split(',').filter(|text| !text.trim().is_empty());
+    pairs.map(|text| pair(text).ok_or_else(|| format!("`{text}` is not ID=on or ID=off"))).collect()
+}
+
 fn per_operation(text: &str) -> Result<BTreeMap<String, u32>, String> {
     let pair = |pair: &str| {
         let (name, calls) = pair.split_once('=')?;
@@ -182,7 +225,7 @@ impl Settings {
     }
 
     fn over(self, below: Self) -> Self {
-        let (quota, limits) = (self.quota, self.limits);
+        let (instances, quota, limits) = (self.instances, self.quota, self.limits);
         Self {
             data: self.data.or(below.data),
             http: self.http.or(below.http),
@@ -191,6 +234,10 @@ impl Settings {
             http_base: self.http_base.or(below.http_base),
             download_base: self.download_base.or(below.download_base),
             log: self.log.or(below.log),
+            instances: InstanceSettings {
+                default: instances.default.or(below.instances.default),
+                others: instances.others.or(below.instances.others),
+            },
             quota: QuotaSettings {
                 mode: quota.mode.or(below.quota.mode),
                 server_per_second: quota.server_per_second.or(below.quota.server_per_second),
@@ -219,6 +266,11 @@ impl Settings {
         let http_base = self.http_base.map(|url| base("http_base", &url)).transpose()?;
         let download_base =
             self.download_base.map(|url| base("download_base", &url)).transpose()?;
+        let instances = InstanceConfig {
+            default_id: self.instances.default,
+            others: self.instances.others.unwrap_or_default(),
+        };
+        instances.check().map_err(anyhow::Error::msg)?;
         let quota = QuotaConfig {
             mode: self.quota.mode.unwrap_or_default(),
             per_operation: self.quota.per_operation.unwrap_or_default(),
@@ -251,6 +303,7 @@ impl Settings {
             http_base,
             download_base,
             log: self.log.unwrap_or_else(|| "info".into()),
+            instances,
             quota,
             limits,
         })
@@ -303,6 +356,7 @@ mod tests {
             http_base: None,
             download_base: None,
             log: "info".into(),
+            instances: InstanceConfig::default(),
             quota: QuotaConfig::default(),
             limits: Limits::default(),
         };
@@ -318,6 +372,8 @@ mod tests {
             "--http-base=http://a/",
             "--download-base=https://b:1",
             "--log=debug",
+            "--instances-default=iot-a",
+            "--instances-others=iot-b=on, iot-c=off",
             "--quota-mode=original",
             "--quota-server-per-second=7",
             "--quota-per-operation=QueryOTAJob=3, ListOTAJobByDevice=4",
@@ -337,6 +393,9 @@ mod tests {
             http_base = "http://a/"
             download_base = "https://b:1"
             log = "debug"
+            [instances]
+            default = "iot-a"
+            others = { iot-b = "on", iot-c = "off" }
             [quota]
             mode = "original"
             server_per_second = 7
@@ -373,6 +432,10 @@ mod tests {
         for (text, want) in [
             ("htp = \"127.0.0.1:1\"", "unknown field `htp`"),
             ("[limits]\npackage_max = 1", "unknown field `package_max`"),
+            ("[instances]\nothers = { a = \"yes\" }", "unknown variant `yes`"),
+            ("[instances]\nothers = { \"a b\" = \"on\" }", "`a b` is no id"),
+            ("[instances]\ndefault = \"\"", "`` is no id"),
+            ("[instances]\ndefault = \"a\"\nothers = { a = \"on\" }", "`a` is the default one"),
             ("[quota]\nmod = \"off\"", "unknown field `mod`"),
             ("[quota]\nmode = \"on\"", "unknown variant `on`"),
             ("[quota]\nper_operation = { Query = 1 }", "`Query` is no operation"),

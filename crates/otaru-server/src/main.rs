@@ -1,7 +1,7 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{call, demo, device, serve};
+use otaru_server::cli::{call, demo, device, key, serve, user};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -18,16 +18,22 @@ enum Command {
     Call(call::CallArgs),
     Device(device::DeviceArgs),
     Demo(demo::DemoArgs),
+    Key(key::KeyArgs),
+    User(user::UserArgs),
 }
 
 #[tokio::main]
 #[allow(clippy::print_stderr, reason = "a command prints")]
 async fn main() -> ExitCode {
+    // What is written holds secrets: nobody else may read it, in whichever folder it is.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let done = match Otaru::parse().command {
         Command::Serve(args) => serve::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Call(args) => call::run(args).await,
         Command::Device(args) => device::command(args).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::User(args) => user::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("otaru: {error:#}");

@@ -1,6 +1,7 @@
 //! `otaru serve`: the service on one data folder.
 
-mod folder;
+mod admin;
+pub(super) mod folder;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::random::Random;
 use crate::rpc::quota::Quotas;
 use crate::rpc::{self, Rpc};
 use crate::store::{Store, StoreHandle, sqlite::SqliteEngine};
+use admin::Admin;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use folder::Folder;
@@ -92,7 +94,7 @@ pub struct Server {
     registry: Arc<Registry>,
     store: StoreHandle,
     /// Locked until the end.
-    _folder: Folder,
+    _folder: Arc<Folder>,
 }
 
 impl Server {
@@ -105,7 +107,7 @@ impl Server {
     pub async fn start(config: Config, key: Option<Credentials>) -> anyhow::Result<Self> {
         let random = Random::system()?;
         let clock = Clock::system();
-        let folder = Folder::open(&config.data)?;
+        let folder = Arc::new(Folder::open(&config.data)?);
         let (http_listener, http) = bind(config.http, "http")?;
         let (mqtt_listener, mqtt) = bind(config.mqtt, "mqtt")?;
         let secret = folder.secret(&random)?;
@@ -144,7 +146,7 @@ impl Server {
         }
 
         let quotas = Quotas::new(config.quota).map_err(anyhow::Error::msg)?;
-        let rpc = Rpc::open(app.clone(), quotas).await?;
+        let rpc = Rpc::open(app.clone(), quotas).await?.with_instances(&config.instances).await?;
         let backend = Doors { app: app.clone(), rpc };
         let housekeeping = files::sweep::run(app.clone(), files.clone(), clock.clone());
         let router = Router { backend, files, urls, clock: clock.clone(), random };
@@ -154,7 +156,13 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(app.clone().run_dispatcher());
-        tasks.spawn(app.run_scheduler());
+        tasks.spawn(app.clone().run_scheduler());
+        match Admin::bind(&config.data) {
+            Ok(admin) => drop(tasks.spawn(admin.serve(app, folder.clone()))),
+            Err(error) => {
+                tracing::warn!(%error, "`otaru key` and `otaru user` can't reach this server: {error}");
+            }
+        }
         tasks.spawn(housekeeping);
         tasks.spawn(gateway.clone().sweep());
         tasks.spawn(mqtt::serve(gateway, mqtt_listener));

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder that no other server has.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(in crate::cli) struct Folder {
     path: PathBuf,
     /// Its lock ends with the process, however that ends.
     _lock: File,
@@ -21,7 +21,7 @@ pub(super) struct Folder {
 
 /// The key of the first account, and whether it was made just now.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(in crate::cli) struct Key {
     pub credentials: Credentials,
     pub is_new: bool,
 }
@@ -37,7 +37,7 @@ struct KeyFile {
 ///
 /// # Errors
 /// When it names only half of it, or what can't be a key.
-pub(super) fn key_of_environment() -> anyhow::Result<Option<Credentials>> {
+pub(in crate::cli) fn key_of_environment() -> anyhow::Result<Option<Credentials>> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (id, secret) = (variable("OTARU_ACCESS_KEY_ID"), variable("OTARU_ACCESS_KEY_SECRET"));
     let (access_key_id, access_key_secret) = match (id, secret) {
@@ -136,12 +136,23 @@ impl Folder {
             access_key_id: format!("OTARU{}", random.hex(10)),
             access_key_secret: random.hex(20),
         });
-        let file = KeyFile {
-            access_key_id: credentials.access_key_id.clone(),
-            access_key_secret: credentials.access_key_secret.clone(),
-        };
-        write(&path, &toml::to_string(&file)?)?;
+        write_key(&path, &credentials)?;
         Ok(Key { credentials, is_new })
+    }
+
+    /// Puts `new` into the place of the key `old` when that is the one that is kept; other keys are kept nowhere.
+    ///
+    /// # Errors
+    /// A sentence when the file can't be read or written.
+    pub fn replace_key(&self, old: &str, new: &Credentials) -> anyhow::Result<()> {
+        let path = self.key_file();
+        let Some(text) = read(&path)? else { return Ok(()) };
+        let kept: KeyFile = toml::from_str(&text)
+            .with_context(|| format!("{} holds no access key", path.display()))?;
+        if kept.access_key_id != old {
+            return Ok(());
+        }
+        write_key(&path, new)
     }
 
     /// Notes where the server listens, for commands on this machine.
@@ -151,6 +162,14 @@ impl Folder {
     pub fn write_endpoint(&self, http: SocketAddr, mqtt: SocketAddr) -> anyhow::Result<()> {
         write(&self.path.join("endpoint"), &format!("http={http} mqtt={mqtt}\n"))
     }
+}
+
+fn write_key(path: &Path, credentials: &Credentials) -> anyhow::Result<()> {
+    let file = KeyFile {
+        access_key_id: credentials.access_key_id.clone(),
+        access_key_secret: credentials.access_key_secret.clone(),
+    };
+    write(path, &toml::to_string(&file)?)
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<String>> {

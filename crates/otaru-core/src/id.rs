@@ -33,6 +33,8 @@ number! {
     TaskNo;
     /// The store's number of a consumer group.
     ConsumerGroupNo;
+    /// The store's number of a device group.
+    GroupNo;
 }
 
 /// What is wrong with a name or id.
@@ -111,6 +113,8 @@ text_id! {
     TaskId, 1..=64, alphanumeric;
     /// Id of a consumer group, unique in its account: letters, digits and `_`; ours have 26, but for the default one.
     ConsumerGroupId, 1..=64, consumer_group;
+    /// Id of a device group on the wire: letters and digits; ours have 16.
+    GroupId, 1..=64, alphanumeric;
 }
 
 const ALPHABET: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -161,6 +165,12 @@ impl TaskId {
 impl ConsumerGroupId {
     pub fn generate(random: u128) -> Self {
         Self(format!("{}0400", spell(random, 22)).into())
+    }
+}
+
+impl GroupId {
+    pub fn generate(random: u128) -> Self {
+        Self(spell(random, 16).into())
     }
 }
 

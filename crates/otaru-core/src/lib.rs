@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod device;
+pub mod group;
 pub mod hash;
 pub mod id;
 pub mod job;
@@ -15,9 +16,11 @@ pub mod policy;
 pub mod product;
 pub mod rate;
 pub mod refusal;
+pub mod rule;
 pub mod selection;
 pub mod signature;
 pub mod subscription;
+pub mod tag;
 pub mod task;
 pub mod time;
 pub mod update;

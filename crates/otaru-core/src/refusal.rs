@@ -112,6 +112,47 @@ codes! {
 
     NULL_GROUP_ID = "iot.group.NullGroupId", "You must specify the device group ID.";
     NO_GROUP = "iot.group.NotExistedGroup", "The specified device group does not exist.";
+    INVALID_GROUP_NAME = "iot.group.InvalidGroupName", "The specified device group name is invalid.";
+    LONG_GROUP_DESCRIPTION = "iot.group.LongGroupDescError", "The group description exceeds the length limit.";
+    NO_SUPER_GROUP = "iot.group.SuperGroupUnsupport", "The super groups do not support subGroups.";
+    GROUP_NAME_TAKEN = "iot.group.GroupNameExisted", "The specified device group name already exists.";
+    TOO_MANY_GROUP_LEVELS = "iot.group.GroupLevelExceedingLimitError", "Groups have at most three levels.";
+    TOO_MANY_GROUPS = "iot.group.GroupCountExceedMax", "The number of device groups exceeds the limit.";
+    GROUP_HAS_CHILDREN = "iot.group.SubGroupNotNull", "The group has sub-groups.";
+    TOO_MANY_DEVICES_IN_DYNAMIC_GROUP = "iot.group.DynamicGroupMatchedDeviceCountExceedMax",
+        "The maximum number of device matched by dynamic group condition is exceeded.";
+    BIND_GROUP_FAILED = "iot.group.BindGroupRelationFailed", "Failed to bind the devices to the group.";
+    CREATE_GROUP_FAILED = "iot.group.CreateGroupFailed", "An error occurred while creating a device group.";
+    UPDATE_GROUP_FAILED = "iot.group.UpdateGroupFailed", "Failed to update the group.";
+    DELETE_GROUP_FAILED = "iot.group.DeleteGroupFailed", "An error occurred while deleting the device group.";
+    LIST_GROUPS_FAILED = "iot.group.QueryGroupListFailed", "Failed to query groups.";
+    QUERY_GROUP_FAILED = "iot.group.QueryGroupInfoFailed", "An error occurred while querying the device group details.";
+    QUERY_MEMBERS_FAILED = "iot.group.QueryGroupRelationFailed", "Failed to query the group members.";
+    SHORT_FUZZY_NAME = "iot.device.FuzzyRuntimeSearchMinLengthLimit", "Fuzzy runtime search length must exceed 4.";
+
+    INVALID_RULE = "iot.devicesearch.InvalidSQLError", "The SQL statement is invalid.";
+    INVALID_RULE_FIELD = "iot.devicesearch.InvalidSQLFieldError",
+        "The SQL statement contains invalid field names.";
+    TOO_MANY_CONDITIONS = "iot.devicesearch.InvalidSQLConditionError",
+        "The SQL statement contains too many conditions.";
+    INVALID_RULE_OPERATOR = "iot.devicesearch.InvalidSQLOperatorTypeError",
+        "The operator and data type in the SQL statement do not match.";
+    RULE_WITH_ORDER = "iot.devicesearch.InvalidSQLOrderError",
+        "The SQL statement contains invalid ORDER BY conditions.";
+    RULE_WITH_OFFSET = "iot.devicesearch.InvalidSQLOffsetError", "The SQL offset is invalid.";
+    UNSUPPORTED_RULE = "iot.devicesearch.InvalidSQLParamError", "The SQL syntax is unsupported.";
+    UNKNOWN_TSL_IDENTIFIER = "iot.devicesearch.InvalidSQLIdentfierError", "The TSL identifier is not configured.";
+
+    LONG_TAGS = "iot.device.LongDevicePropertiesString", "The tags are too long.";
+    MALFORMED_TAGS = "iot.device.InvalidFormattedDevicePropertiesString", "The format of the tags is invalid.";
+    NO_TAG = "iot.device.NoneDeviceProperties", "No tag is given.";
+    MALFORMED_TAG_KEY = "iot.device.InvalidFormattedDevicePropertyKey", "The format of a tag key is invalid.";
+    TOO_MANY_TAGS = "iot.device.TooManyDevicePropertiesPerTime", "There are too many tags.";
+    SAVE_TAGS_FAILED = "iot.device.SaveOrUpdateDevicePropertiesFailed", "Failed to save the tags.";
+    QUERY_TAGS_FAILED = "iot.common.QueryDevicePropertyActionError",
+        "An error occurred while querying the device property.";
+    DELETE_TAG_FAILED = "iot.device.DeleteDevicePropertyFailed", "Failed to delete the tag.";
+    QUERY_PRODUCT_TAGS_FAILED = "iot.prod.QueryExtendPropertyFailed", "Failed to query product tags.";
 
     INVALID_UPLOAD_PARAMETER = "iot.firmware.InvalidGenerateOTAUploadURLParam",
         "The parameter of the upload URL request is invalid.";

@@ -1,6 +1,6 @@
 //! Jobs: one package, the devices chosen for it, and the policy that rules them.
 
-use crate::id::{AccountNo, JobId, JobNo, PackageNo, ProductNo};
+use crate::id::{AccountNo, GroupId, GroupNo, JobId, JobNo, PackageNo, ProductNo};
 use crate::policy::Policy;
 use crate::task::{CancelCause, TaskStatus};
 use crate::time::Timestamp;
@@ -171,6 +171,8 @@ pub enum Selection {
     Specific,
     Gray(GrayPercent),
     Dynamic(DynamicMode),
+    /// Members of a static group and its children.
+    Group,
 }
 
 impl Selection {
@@ -185,6 +187,7 @@ impl Selection {
             Self::All | Self::Dynamic(_) => "ALL",
             Self::Specific => "SPECIFIC",
             Self::Gray(_) => "GRAY",
+            Self::Group => "GROUP",
         }
     }
 }
@@ -296,6 +299,14 @@ pub struct StoredBucket {
     pub at: Timestamp,
 }
 
+/// The group that a job takes its devices from, as it was when the job was made: the group may be deleted since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobGroup {
+    pub no: GroupNo,
+    pub id: GroupId,
+    pub name: String,
+}
+
 /// A job as the rules and the API see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
@@ -306,6 +317,8 @@ pub struct Job {
     pub id: JobId,
     pub kind: JobKind,
     pub selection: Selection,
+    /// A static group of a static job, a dynamic one of a dynamic job.
+    pub group: Option<JobGroup>,
     /// Only devices at one of these versions, when there are any.
     pub src_versions: Vec<Version>,
     pub policy: Policy,

@@ -1,6 +1,6 @@
 //! Changing a job that runs: what a caller may change, and when.
 
-use crate::job::{Job, JobKind, JobStatus, Selection};
+use crate::job::{Job, JobKind, JobStatus};
 use crate::policy::{Policy, Tag};
 use crate::refusal::{self, Refusal};
 use crate::time::Timestamp;
@@ -109,7 +109,7 @@ impl JobUpdate {
         if self.dynamic != job.is_dynamic() || job.kind == JobKind::Verify {
             return Err(refusal::INVALID_UPGRADE_TYPE.with(job.selection.type_wire()));
         }
-        if !job.selection.is_target(&self.target) {
+        if !is_target(job, &self.target) {
             return Err(refusal::INVALID_STRATEGY_TYPE.with(&self.target));
         }
         let mut after = Job {
@@ -126,7 +126,7 @@ impl JobUpdate {
         }
         after.policy.timeout_minutes = self.timeout_minutes.or(job.policy.timeout_minutes);
         if let Some(versions) = &self.src_versions {
-            if job.selection.is_group() {
+            if job.group.is_some() {
                 return Err(refusal::SRC_VERSION_LIST_OF_GROUP.into());
             }
             if let Some(src) = delta_src
@@ -140,18 +140,10 @@ impl JobUpdate {
     }
 }
 
-impl Selection {
-    /// Whether a caller who changes a job may say `target` of it.
-    fn is_target(self, target: &str) -> bool {
-        target == self.target_wire() || self.is_group() && target == "GROUP"
-    }
-
-    /// Whether the devices are those of a group.
-    fn is_group(self) -> bool {
-        match self {
-            Self::All | Self::Specific | Self::Gray(_) | Self::Dynamic(_) => false,
-        }
-    }
+/// Whether a caller who changes a job may say `target` of it.
+fn is_target(job: &Job, target: &str) -> bool {
+    let watches_group = job.is_dynamic() && job.group.is_some();
+    target == job.selection.target_wire() || watches_group && target == "GROUP"
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::*;
-use crate::id::{AccountNo, JobId, JobNo, PackageNo, ProductNo};
-use crate::job::{DynamicMode, GrayPercent};
+use crate::id::{AccountNo, GroupId, GroupNo, JobId, JobNo, PackageNo, ProductNo};
+use crate::job::{DynamicMode, GrayPercent, JobGroup, Selection};
 
 fn raw() -> RawUpdate<'static> {
     RawUpdate {
@@ -51,6 +51,7 @@ fn job(selection: Selection) -> Job {
         id: JobId::generate(1),
         kind: JobKind::Upgrade,
         selection,
+        group: None,
         src_versions: vec![v("1.0")],
         policy: Policy { timeout_minutes: Some(5), ..Policy::default() },
         status: JobStatus::InProgress,
@@ -101,6 +102,22 @@ fn a_job_is_changed_only_while_it_runs_and_as_what_it_is() {
     let delta = update(true, "ALL").apply(&dynamic, Some(&v("1.0")), Timestamp(9));
     assert_eq!(delta.unwrap_err().code, "iot.firmware.UpgradeSrcVersionMismatch");
     assert!(update(false, "ALL").apply(&with(JobStatus::Planned), None, Timestamp(9)).is_ok());
+}
+
+#[test]
+fn a_dynamic_job_for_a_group_is_taken_for_all_or_for_a_group_and_has_no_versions() {
+    let group = JobGroup { no: GroupNo(1), id: GroupId::generate(1), name: "lamps".into() };
+    let dynamic =
+        Job { group: Some(group), ..job(Selection::Dynamic(DynamicMode::CurrentAndLater)) };
+    for (target, is_good) in [("ALL", true), ("GROUP", true), ("SPECIFIC", false)] {
+        let update = JobUpdate { src_versions: None, ..update(true, target) };
+        assert_eq!(update.apply(&dynamic, None, Timestamp(9)).is_ok(), is_good, "{target}");
+    }
+    let refused = update(true, "GROUP").apply(&dynamic, None, Timestamp(9)).unwrap_err();
+    assert_eq!(refused.code, "iot.ota.InvalidSrcVersionList");
+    let fixed = job(Selection::Group);
+    assert!(update(false, "GROUP").apply(&fixed, None, Timestamp(9)).is_ok());
+    assert!(update(false, "ALL").apply(&fixed, None, Timestamp(9)).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who calls: the keys that sign calls, and what their owners may do.
 
 use super::{App, Result};
-use crate::store::{AccessKey, User, View};
+use crate::store::{AccessKey, Realm, User, View};
 use otaru_core::hash::Map;
 use otaru_core::id::{AccountNo, InstanceNo, ProductKey, UserNo};
 
@@ -22,6 +22,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Where that lives which is of no single product.
+    pub fn realm(self) -> Realm {
+        Realm { account: self.account, instance: self.instance }
+    }
+
     /// The main account itself, in the default instance.
     pub fn main(account: AccountNo) -> Self {
         Self { account, instance: InstanceNo(0), user: None }

@@ -218,7 +218,7 @@ pub(super) fn slice(
         let fault = fault(rows, &product, &name.name, creates, devices_max)?;
         let device = if creates && fault.is_none() {
             let ApplyName { name, nickname, .. } = name.clone();
-            Some(device::register(rows, &product, name, nickname, now)?.no)
+            Some(device::register(rows, &product, name, nickname, now, effects)?.no)
         } else {
             None
         };

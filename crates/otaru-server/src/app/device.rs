@@ -1,6 +1,7 @@
 //! Devices as the API shows them.
 
-use super::{App, Caller, Result, lookup};
+use super::effect::Effects;
+use super::{App, Caller, Result, dynamic, lookup};
 use crate::store::{self, Page, Rows};
 use otaru_core::device::{Device, DeviceStatus};
 use otaru_core::id::{DeviceName, DeviceNo, IotId};
@@ -42,7 +43,7 @@ impl App {
         new: NewDevice,
     ) -> Result<(Product, Device)> {
         let devices_max = self.limits.devices_max;
-        self.change(move |rows, now, _| {
+        self.change(move |rows, now, effects| {
             let product = lookup::product(rows, caller, &new.product_key)?;
             let name = match &new.name {
                 Some(name) => name.clone(),
@@ -58,7 +59,7 @@ impl App {
             {
                 return Err(refusal::TOO_MANY_DEVICES.with(most).into());
             }
-            let device = register(rows, &product, name, new.nickname.clone(), now)?;
+            let device = register(rows, &product, name, new.nickname.clone(), now, effects)?;
             Ok(((*product).clone(), device))
         })
         .await
@@ -99,13 +100,14 @@ impl App {
     }
 }
 
-/// Makes a device whose name is free.
+/// Makes a device whose name is free, and lets jobs that watch groups look at it.
 pub(super) fn register(
     rows: &mut dyn Rows,
     product: &Product,
     name: DeviceName,
     nickname: String,
     now: Timestamp,
+    effects: &mut Effects,
 ) -> store::Result<Device> {
     let mut device = Device {
         no: DeviceNo(0),
@@ -122,6 +124,7 @@ pub(super) fn register(
         status_at: now,
     };
     device.no = rows.insert_device(product.account, &device)?;
+    dynamic::changed(rows, device.no, now, effects)?;
     Ok(device)
 }
 

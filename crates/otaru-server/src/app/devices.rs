@@ -4,11 +4,11 @@ use super::dispatch::{Due, Turn};
 use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
-use super::{App, push, report};
+use super::{App, dynamic, push, report};
 use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, Peer, Report, Unavailable, upgrade_topic,
 };
-use crate::store::StoreError;
+use crate::store::{Rows, StoreError};
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
 use otaru_core::message::{Upgrade, UpgradeFile};
 use otaru_core::package::Package;
@@ -61,25 +61,18 @@ impl Devices for Gatekeeper {
     fn came_online(&self, peer: Peer, address: IpAddr) {
         let now = self.0.clock.now();
         self.0.follower.dispatcher.came_online(peer, now.mono_ms);
-        // Lazily: a crash may lose the last moments of presence, never a report.
-        let noted = self.0.store.change_lazily(move |rows| {
-            rows.note_online(peer.device, now.wall, &address.to_string())
-        });
-        if let Err(error) = noted {
-            tracing::debug!(%error, "an online time is not kept: {error}");
-        }
+        self.0
+            .note(peer, move |rows| rows.note_online(peer.device, now.wall, &address.to_string()));
     }
 
     fn went_offline(&self, peer: Peer) {
         self.0.follower.dispatcher.went_offline(peer);
+        // A newer connection has taken its place.
         if self.0.registry.peer(peer.device).is_some() {
             return;
         }
         let now = self.0.clock.now().wall;
-        let noted = self.0.store.change_lazily(move |rows| rows.note_offline(peer.device, now));
-        if let Err(error) = noted {
-            tracing::debug!(%error, "an offline time is not kept: {error}");
-        }
+        self.0.note(peer, move |rows| rows.note_offline(peer.device, now));
     }
 
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {
@@ -88,10 +81,10 @@ impl Devices for Gatekeeper {
             let now = app.clock.now().wall;
             let urls = app.urls.clone();
             let is_inform = matches!(report, Report::Inform(_));
-            let follower = app.follower.clone();
+            let (follower, registry) = (app.follower.clone(), app.registry.clone());
             let queued = app.store.queue_then(
                 move |rows| {
-                    let mut effects = Effects::default();
+                    let mut effects = Effects::seeing(&registry);
                     let answer = match &report {
                         Report::Inform(inform) => {
                             if let Some(device) = rows.device(peer.device)? {
@@ -164,6 +157,29 @@ struct Letter {
 }
 
 impl App {
+    /// Notes a change of a device's presence, lazily: a crash may lose its last moments, never a report. The device may
+    /// join a group by it.
+    fn note(
+        &self,
+        peer: Peer,
+        mut what: impl FnMut(&mut dyn Rows) -> crate::store::Result<()> + Send + 'static,
+    ) {
+        let now = self.clock.now().wall;
+        let (follower, registry) = (self.follower.clone(), self.registry.clone());
+        let noted = self.store.change_lazily_then(
+            move |rows| {
+                let mut effects = Effects::seeing(&registry);
+                what(rows)?;
+                dynamic::changed(rows, peer.device, now, &mut effects)?;
+                Ok(effects)
+            },
+            move |effects| follower.follow(effects),
+        );
+        if let Err(error) = noted {
+            tracing::debug!(%error, "a device's presence is not kept: {error}");
+        }
+    }
+
     /// Pushes tasks as devices, grace times and rates allow; never ends.
     pub async fn run_dispatcher(self: Arc<Self>) {
         loop {
@@ -230,8 +246,9 @@ impl App {
         let now = self.clock.now().wall;
         let urls = self.urls.clone();
         let given_back = dues.clone();
+        let registry = self.registry.clone();
         let told = self.store.change(move |rows| {
-            let mut effects = Effects::default();
+            let mut effects = Effects::seeing(&registry);
             let mut letters = Vec::with_capacity(dues.len());
             // The last push of a job knows what all of them have left.
             let left: BTreeMap<_, _> = dues
@@ -280,8 +297,9 @@ impl App {
             }
         }
         if !lost.is_empty() {
+            let registry = self.registry.clone();
             let returned = self.store.change(move |rows| {
-                let mut effects = Effects::default();
+                let mut effects = Effects::seeing(&registry);
                 lost.iter().try_for_each(|&task| push::lost(rows, task, now, &mut effects))
             });
             if let Err(error) = returned.await {

@@ -1,9 +1,11 @@
 //! Dynamic jobs: standing policies that look at devices as these report.
 
-use super::create;
 use super::effect::Effects;
+use super::{create, dynamic_group};
+use crate::mqtt::Registry;
 use crate::store::{Result, Rows};
 use otaru_core::device::Device;
+use otaru_core::id::DeviceNo;
 use otaru_core::job::{DynamicMode, Job, Selection};
 use otaru_core::package::Package;
 use otaru_core::selection::{Fit, fit};
@@ -11,7 +13,8 @@ use otaru_core::task::{Reason, Task, TaskStatus};
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
 
-/// How often a job takes one device at most, so that two policies can't send it back and forth for ever.
+/// How often a job for source versions takes one device at most, so that two policies can't send it back and forth for
+/// ever.
 const MATCHES_MAX: usize = 10;
 
 /// Why a device is looked at.
@@ -21,7 +24,7 @@ pub(super) enum Sight {
     NewVersion,
     /// It reported the version that is stored.
     SameVersion,
-    /// Nothing was reported: its job was made, or the task that held it has ended.
+    /// Nothing was reported: its job was made, the task that held it has ended, or it may have joined a group.
     Current,
 }
 
@@ -44,14 +47,39 @@ pub(super) fn look(
     if jobs.is_empty() {
         return Ok(());
     }
-    let Some(version) = rows.version(device.no, module)? else { return Ok(()) };
+    let version = rows.version(device.no, module)?;
+    let version = version.as_ref();
     for job in jobs {
         let package = rows.package(job.package)?.expect("a job has a package");
-        if fit(Some(&version), &package.dest, package.delta_src(), &job.src_versions) == Fit::Fits {
-            return take(rows, &job, &package, device, &version, sight, now, effects);
+        if fit(version, &package.dest, package.delta_src(), &job.src_versions) == Fit::Fits
+            && is_meant(rows, &job, device, &effects.registry)?
+        {
+            return take(rows, &job, &package, device, version, sight, now, effects);
         }
     }
     Ok(())
+}
+
+/// Whether a device is in the group that a job watches, if it watches one. Nobody is in a group that was deleted.
+fn is_meant(rows: &mut dyn Rows, job: &Job, device: &Device, registry: &Registry) -> Result<bool> {
+    let Some(group) = &job.group else { return Ok(true) };
+    let Some(group) = rows.group(group.no)? else { return Ok(false) };
+    let product = rows.product(device.product)?.expect("a device has a product");
+    dynamic_group::contains(rows, &group, &product, device, registry)
+}
+
+/// Lets the jobs that watch groups look at a device of which something changed that a rule can ask about.
+pub(super) fn changed(
+    rows: &mut dyn Rows,
+    device: DeviceNo,
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Result<()> {
+    let Some(device) = rows.device(device)? else { return Ok(()) };
+    for module in rows.watched_modules(device.product)? {
+        look(rows, &device, &module, Sight::Current, now, effects)?;
+    }
+    look_at_freed(rows, now, effects)
 }
 
 /// Lets dynamic jobs look again at devices whose task has ended in this change.
@@ -79,7 +107,7 @@ fn take(
     job: &Job,
     package: &Package,
     device: &Device,
-    version: &Version,
+    version: Option<&Version>,
     sight: Sight,
     now: Timestamp,
     effects: &mut Effects,
@@ -89,16 +117,17 @@ fn take(
         return Ok(());
     }
     let earlier = rows.tasks_of_device(job.no, device.no)?;
-    if !may_take(&earlier, version) {
+    let matches_max = if job.group.is_some() { None } else { Some(MATCHES_MAX) };
+    if !may_take(&earlier, version, matches_max) {
         return Ok(());
     }
     let busy_since =
         earlier.iter().find(|task| task.reason == Reason::Busy).map(|task| task.created_at);
-    create::task(rows, job, package, device.no, Some(version), busy_since, now, effects)
+    create::task(rows, job, package, device.no, version, busy_since, now, effects)
 }
 
 /// Whether a device may be taken again, by its earlier tasks in the job, newest first. Conflicts use up no match.
-fn may_take(earlier: &[Task], version: &Version) -> bool {
+fn may_take(earlier: &[Task], version: Option<&Version>, matches_max: Option<usize>) -> bool {
     let mut matches = earlier.iter().filter(|task| task.reason != Reason::Busy);
     let Some(last) = matches.next() else { return true };
     let again = match last.status {
@@ -107,8 +136,8 @@ fn may_take(earlier: &[Task], version: &Version) -> bool {
         | TaskStatus::Notified
         | TaskStatus::InProgress => false,
         // Only from another version than the one that did not work, or the device would go round in circles.
-        TaskStatus::Failed | TaskStatus::Canceled => last.src.as_ref() != Some(version),
+        TaskStatus::Failed | TaskStatus::Canceled => last.src.as_ref() != version,
         TaskStatus::Succeeded => true,
     };
-    again && matches.count() + 1 < MATCHES_MAX
+    again && matches_max.is_none_or(|most| matches.count() + 1 < most)
 }

@@ -31,9 +31,16 @@ pub struct Effects {
     pub kicked: Vec<DeviceNo>,
     /// Devices whose task has ended, so that dynamic jobs look at them again.
     pub(super) freed: Vec<DeviceNo>,
+    /// Who is connected, for rules of dynamic groups that ask.
+    pub(super) registry: Arc<Registry>,
 }
 
 impl Effects {
+    /// Of a change that may ask who is connected.
+    pub fn seeing(registry: &Arc<Registry>) -> Self {
+        Self { registry: Arc::clone(registry), ..Self::default() }
+    }
+
     pub(super) fn due(&mut self, at: Option<Timestamp>) {
         self.deadline = match (self.deadline, at) {
             (Some(a), Some(b)) => Some(a.min(b)),

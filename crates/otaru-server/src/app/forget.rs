@@ -57,6 +57,8 @@ fn device(
     for task in rows.unfinished_tasks(device.no)? {
         Judged::load(rows, task)?.meet(rows, Event::Canceled(cause), now, effects)?;
     }
+    rows.leave_groups(device.no)?;
+    rows.delete_device_tags(device.no)?;
     rows.delete_device(account, device)?;
     effects.kicked.push(device.no);
     Ok(())

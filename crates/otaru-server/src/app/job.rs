@@ -4,8 +4,11 @@ use super::select::{self, Chosen, SLICE};
 use super::{App, Caller, Result, create, dynamic, listed, lookup, package};
 use crate::files::Files;
 use crate::store::{Listed, Page, Rows, Upload, View};
+use otaru_core::group::{Group, GroupKind};
 use otaru_core::id::{JobId, JobNo};
-use otaru_core::job::{DynamicMode, Fill, GrayPercent, Job, JobKind, JobStatus, Selection};
+use otaru_core::job::{
+    DynamicMode, Fill, GrayPercent, Job, JobGroup, JobKind, JobStatus, Selection,
+};
 use otaru_core::package::{Package, PackageStatus};
 use otaru_core::policy::{DownloadProtocol, Policy};
 use otaru_core::product::Product;
@@ -76,7 +79,7 @@ impl App {
             let id = id.clone();
             let (kind, selection, src_versions) = selection_of(&new.target);
             check_src_versions(&package, &new.target, &src_versions)?;
-            let mut used = None;
+            let (mut used, mut group): (_, Option<std::rc::Rc<Group>>) = (None, None);
             let chosen = match &new.target {
                 Target::Verify(names) | Target::Specific(names) => {
                     Chosen::Whole(select::named(rows, &product, &package, names)?)
@@ -98,12 +101,22 @@ impl App {
                     used = Some(Upload { used: true, ..upload });
                     chosen
                 }
-                Target::Group(group) | Target::DynamicGroup(_, group) => {
-                    return Err(refusal::NO_GROUP.with(group).into());
+                Target::Group(id) => {
+                    let found = lookup::group(rows, caller, id, GroupKind::Static)?;
+                    let (chosen, count) = select::of_group(rows, found.no, &package, devices_max)?;
+                    check_count(count, devices_max)?;
+                    group = Some(found);
+                    chosen
                 }
-                Target::Dynamic(..) => {
+                Target::Dynamic(..) | Target::DynamicGroup(..) => {
+                    if let Target::DynamicGroup(_, id) = &new.target {
+                        group = Some(lookup::group(rows, caller, id, GroupKind::Dynamic)?);
+                    }
                     if rows.running_dynamic_job(package.no)?.is_some() {
                         return Err(refusal::DYNAMIC_JOB_RUNNING.into());
+                    }
+                    if let Some(group) = &group {
+                        check_modes(rows, group, &policy)?;
                     }
                     let until = rows.last_device()?.0;
                     Chosen::Sliced(Fill { after: 0, until, rank_max: None })
@@ -128,6 +141,11 @@ impl App {
                 id,
                 kind,
                 selection,
+                group: group.map(|group| JobGroup {
+                    no: group.no,
+                    id: group.id.clone(),
+                    name: group.name.clone(),
+                }),
                 src_versions,
                 policy,
                 status: if schedule_at.is_some() {
@@ -251,6 +269,8 @@ pub(super) fn fill_slice(
     let package = rows.package(job.package)?.expect("a job has a package");
     let (devices, rest) = if job.list.is_some() {
         listed::slice(rows, files, job, &package, fill)?
+    } else if let (Selection::Group, Some(group)) = (job.selection, &job.group) {
+        select::group_slice(rows, group.no, &package, fill)?
     } else {
         select::slice(rows, &job.id, &package, &job.src_versions, fill)?
     };
@@ -323,6 +343,20 @@ pub(super) fn package_of(
     }
 }
 
+/// Jobs that watch one group treat its devices alike.
+fn check_modes(rows: &mut dyn View, group: &Group, policy: &Policy) -> Result<()> {
+    for no in rows.jobs_of_dynamic_group(group.no)? {
+        let other = rows.job(no)?.expect("it was found");
+        if other.policy.overwrite != policy.overwrite
+            || other.policy.multi_module != policy.multi_module
+        {
+            let detail = format!("job {} of the group has other modes", other.id);
+            return Err(refusal::INVALID_OVERWRITE_MODE.with(detail).into());
+        }
+    }
+    Ok(())
+}
+
 fn selection_of(target: &Target) -> (JobKind, Selection, Vec<Version>) {
     match target {
         Target::Verify(_) => (JobKind::Verify, Selection::Specific, Vec::new()),
@@ -330,9 +364,10 @@ fn selection_of(target: &Target) -> (JobKind, Selection, Vec<Version>) {
         Target::Gray(share, versions) => {
             (JobKind::Upgrade, Selection::Gray(*share), versions.clone())
         }
-        Target::Specific(_) | Target::List(_) | Target::Group(_) => {
+        Target::Specific(_) | Target::List(_) => {
             (JobKind::Upgrade, Selection::Specific, Vec::new())
         }
+        Target::Group(_) => (JobKind::Upgrade, Selection::Group, Vec::new()),
         Target::Dynamic(mode, versions) => {
             (JobKind::Upgrade, Selection::Dynamic(*mode), versions.clone())
         }

@@ -10,8 +10,10 @@ use crate::mqtt::Registry;
 use crate::store::{ProductFilter, View};
 use otaru_core::apply::Apply;
 use otaru_core::device::{Device, DeviceStatus};
+use otaru_core::group::{Group, GroupKind};
 use otaru_core::id::{
-    ApplyNo, DeviceName, FirmwareId, IdError, IotId, JobId, ProductKey, ProductNo, TaskId, UserNo,
+    ApplyNo, DeviceName, FirmwareId, GroupId, IdError, IotId, JobId, ProductKey, ProductNo, TaskId,
+    UserNo,
 };
 use otaru_core::job::Job;
 use otaru_core::module::Module;
@@ -47,6 +49,14 @@ pub(super) fn permit(view: &mut dyn View, caller: Caller, product: &Product) -> 
         }
         _ => Ok(()),
     }
+}
+
+/// Whether lists show things of the product to the caller.
+pub(super) fn may_see(view: &mut dyn View, caller: Caller, product: &Product) -> Result<bool> {
+    Ok(match caller.user {
+        Some(user) => view.user_may_touch(user, &product.key)?,
+        None => true,
+    })
 }
 
 /// The user whose list of products limits what lists show to the caller; `None`: they show everything.
@@ -257,4 +267,30 @@ pub(super) fn job(view: &mut dyn View, caller: Caller, id: &str) -> Result<Rc<Jo
     let found = found.ok_or_else(|| refusal::NO_JOB.with(id))?;
     ours(view, caller, found.product)?.ok_or_else(|| refusal::NO_JOB.with(id))?;
     Ok(found)
+}
+
+/// The group of an id, of whichever kind (row G1).
+pub(super) fn group_of_any_kind(
+    view: &mut dyn View,
+    caller: Caller,
+    id: &str,
+) -> Result<Rc<Group>> {
+    let found = match id.parse::<GroupId>() {
+        Ok(parsed) => view
+            .group_by_id(&parsed)?
+            .filter(|group| group.account == caller.account && group.instance == caller.instance),
+        Err(_) => None,
+    };
+    Ok(found.ok_or_else(|| refusal::NO_GROUP.with(id))?)
+}
+
+/// The group of an id; one of the other kind counts as unknown (row G1).
+pub(super) fn group(
+    view: &mut dyn View,
+    caller: Caller,
+    id: &str,
+    kind: GroupKind,
+) -> Result<Rc<Group>> {
+    let found = group_of_any_kind(view, caller, id)?;
+    if found.kind() == kind { Ok(found) } else { Err(refusal::NO_GROUP.with(id).into()) }
 }

@@ -14,9 +14,11 @@ mod devices;
 mod dispatch;
 mod due;
 mod dynamic;
+mod dynamic_group;
 mod effect;
 mod error;
 mod forget;
+mod group;
 mod housekeep;
 mod job;
 mod list;
@@ -32,6 +34,7 @@ mod select;
 mod status;
 mod subscription;
 mod survey;
+mod tag;
 mod task;
 mod unfinished;
 mod update;
@@ -42,7 +45,9 @@ pub use apply::{BATCH_MAX, BadName, NameFault};
 pub use cancel::CancelFlags;
 pub use device::{DeviceDetail, DeviceKey, DevicesFrom, NewDevice};
 pub use devices::Gatekeeper;
+pub use dynamic_group::{Member, MemberFilter, MemberPage, MembersFrom, NameFilter};
 pub use error::{AppError, Result};
+pub use group::{DevicePair, GroupView, NewGroup, Relations};
 pub use job::{JobView, NewJob, Target};
 pub use module::{DeviceVersions, ModuleChange, NewModule};
 pub use package::{NewFile, NewPackage, PackageView};
@@ -81,6 +86,8 @@ pub struct Limits {
     pub device_list_bytes_max: u64,
     /// Devices of a job; `None`: no cap.
     pub job_devices_max: Option<u64>,
+    /// Devices of a new dynamic group; `None`: no cap.
+    pub group_devices_max: Option<u64>,
     /// Pushes per minute of the whole server; 0: no cap.
     pub pushes_per_minute: u32,
     /// Milliseconds between a device's connect and its push, unless it reports its version before.
@@ -97,6 +104,7 @@ impl Default for Limits {
             package_bytes_max: 1_000 * 1024 * 1024,
             device_list_bytes_max: 64 * 1024 * 1024,
             job_devices_max: None,
+            group_devices_max: None,
             pushes_per_minute: 0,
             grace_ms: 2_000,
         }
@@ -141,10 +149,10 @@ impl App {
         mut work: impl FnMut(&mut dyn Rows, Timestamp, &mut Effects) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let now = self.clock.now().wall;
-        let follower = self.follower.clone();
+        let (follower, registry) = (self.follower.clone(), self.registry.clone());
         let change = self.store.queue_then(
             move |rows| {
-                let mut effects = Effects::default();
+                let mut effects = Effects::seeing(&registry);
                 let value = error::parted(work(rows, now, &mut effects))?;
                 Ok((value, effects))
             },

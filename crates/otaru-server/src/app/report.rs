@@ -52,6 +52,10 @@ pub(super) fn inform(
     }
     let sight = if changed { dynamic::Sight::NewVersion } else { dynamic::Sight::SameVersion };
     dynamic::look(rows, device, module, sight, now, effects)?;
+    if changed {
+        // The version of one module can make it join a group that a job of another module watches.
+        dynamic::changed(rows, device.no, now, effects)?;
+    }
     dynamic::look_at_freed(rows, now, effects)
 }
 

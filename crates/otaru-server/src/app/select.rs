@@ -1,16 +1,15 @@
 //! Choosing the devices of a static job, once, at its creation.
 
-use super::Result;
-use super::list;
-use super::lookup;
+use super::{Result, group, list, lookup};
 use crate::store::View;
-use otaru_core::id::{DeviceNo, JobId};
+use otaru_core::id::{DeviceNo, GroupNo, JobId};
 use otaru_core::job::Fill;
 use otaru_core::package::Package;
 use otaru_core::product::Product;
 use otaru_core::refusal;
 use otaru_core::selection::{Fit, fit, gray_rank};
 use otaru_core::version::Version;
+use std::collections::BTreeSet;
 
 /// Tasks that are made in one change at most; a larger job is filled slice by slice.
 pub(super) const SLICE: usize = 10_000;
@@ -42,6 +41,60 @@ pub(super) fn slice(
             && fill.rank_max.is_none_or(|most| gray_rank(job, *device) <= most)
     });
     Ok((rows, rest))
+}
+
+/// Members of a static group and its children that are of the package's product and fit, and how many there are: all
+/// of them when there is a cap on the devices of a job, otherwise as far as it matters.
+pub(super) fn of_group(
+    view: &mut (impl View + ?Sized),
+    group: GroupNo,
+    package: &Package,
+    devices_max: Option<u64>,
+) -> Result<(Chosen, u64)> {
+    let whole = Fill { after: 0, until: view.last_device()?.0, rank_max: None };
+    let (mut fitting, mut count, mut rest) = (Vec::new(), 0, Some(whole));
+    while let Some(fill) = rest {
+        let (devices, next) = group_slice(view, group, package, fill)?;
+        count += devices.len() as u64;
+        if fitting.len() <= SLICE {
+            fitting.extend(devices);
+        }
+        rest = next.filter(|_| devices_max.map_or(fitting.len() <= SLICE, |most| count <= most));
+    }
+    let chosen = if fitting.len() > SLICE { Chosen::Sliced(whole) } else { Chosen::Whole(fitting) };
+    Ok((chosen, count))
+}
+
+/// The next slice of a job that is filled from a group: its candidates, each once, and the fill that remains.
+pub(super) fn group_slice(
+    view: &mut (impl View + ?Sized),
+    group: GroupNo,
+    package: &Package,
+    fill: Fill,
+) -> Result<(Vec<Candidate>, Option<Fill>)> {
+    let groups = group::tree(view, group)?;
+    // Together they hold no more than a slice; the slice ends where the first of them was not read further.
+    let limit = (READ / u32::try_from(groups.len()).unwrap_or(READ)).max(64);
+    let (mut members, mut end) = (BTreeSet::new(), fill.until);
+    for group in groups {
+        let read = view.group_members(group, DeviceNo(fill.after), DeviceNo(end), limit)?;
+        if read.len() == limit as usize {
+            end = read.last().map_or(end, |last| last.0);
+        }
+        members.extend(read);
+    }
+    let mut chosen = Vec::new();
+    for no in members.range(..=DeviceNo(end)) {
+        let Some(device) = view.device(*no)?.filter(|device| device.product == package.product)
+        else {
+            continue;
+        };
+        let version = view.version(device.no, &package.module)?;
+        if fit(version.as_ref(), &package.dest, package.delta_src(), &[]) == Fit::Fits {
+            chosen.push((device.no, version));
+        }
+    }
+    Ok((chosen, (end < fill.until).then_some(Fill { after: end, ..fill })))
 }
 
 /// What a file of names holds, as far as it was read.

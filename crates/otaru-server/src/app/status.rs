@@ -1,6 +1,6 @@
 //! Devices by what they are doing: online, offline, never seen, disabled.
 
-use super::{App, Caller, DeviceKey, Result, lookup};
+use super::{App, Caller, DeviceKey, Result, dynamic, lookup};
 use crate::store::{Page, Tally};
 use otaru_core::device::{Device, DeviceState, DeviceStatus};
 use otaru_core::id::{DeviceNo, IdError, IotId};
@@ -168,7 +168,7 @@ impl App {
         }
     }
 
-    /// Counts of a product's devices, or of all of the account's.
+    /// Counts of a product's devices, of a static group's, of those in both, or of all of the account's.
     pub async fn statistics(
         &self,
         caller: Caller,
@@ -176,10 +176,10 @@ impl App {
         group_id: Option<String>,
     ) -> Result<Statistics> {
         let mut sum = Statistics::default();
-        let tallies = self.tallies(caller, product_key).await?;
         if let Some(group) = group_id {
-            return Err(refusal::NO_GROUP.with(group).into());
+            return self.group_statistics(caller, product_key, group).await;
         }
+        let tallies = self.tallies(caller, product_key).await?;
         for (product, tally) in tallies {
             sum.devices += tally.devices;
             sum.activated += tally.activated;
@@ -244,7 +244,7 @@ impl App {
             if disabled {
                 effects.kicked.push(device.no);
             }
-            Ok(())
+            Ok(dynamic::changed(rows, device.no, now, effects)?)
         })
         .await
     }

@@ -200,7 +200,7 @@ async fn query(context: Context<'_>, request: QueryJob) -> app::Result<JobReply>
     let (gray_percent, dynamic_mode) = match job.selection {
         Selection::Gray(share) => (Some(share.to_string()), None),
         Selection::Dynamic(mode) => (None, Some(mode.as_wire())),
-        Selection::All | Selection::Specific => (None, None),
+        Selection::All | Selection::Specific | Selection::Group => (None, None),
     };
     let policy = &job.policy;
     let minutes = |minutes: u32| int(minutes.into());
@@ -210,8 +210,8 @@ async fn query(context: Context<'_>, request: QueryJob) -> app::Result<JobReply>
         dynamic_mode,
         firmware_id: package.id.to_string(),
         gray_percent,
-        group_id: None,
-        group_name: None,
+        group_id: job.group.as_ref().map(|group| group.id.to_string()),
+        group_name: job.group.as_ref().map(|group| group.name.clone()),
         job_desc: None,
         job_id: job.id.to_string(),
         job_status: job.status.as_wire().to_owned(),

@@ -144,28 +144,31 @@ impl Param for Vec<String> {
     }
 }
 
-/// A list of texts without which the gateway refuses the call.
+/// A list, of texts unless said otherwise, without which the gateway refuses the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneOrMore(Vec<String>);
+pub struct OneOrMore<T = String>(Vec<T>);
 
-impl Deref for OneOrMore {
-    type Target = [String];
+impl<T> Deref for OneOrMore<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[String] {
+    fn deref(&self) -> &[T] {
         &self.0
     }
 }
 
-impl Param for OneOrMore {
-    const KIND: Kind = Kind::Texts;
+impl<T> Param for OneOrMore<T>
+where
+    Vec<T>: Param,
+{
+    const KIND: Kind = Vec::<T>::KIND;
     const REQUIRED: bool = true;
 
     fn is_present(params: &Params, name: &str) -> bool {
-        Vec::<String>::is_present(params, name)
+        Vec::<T>::is_present(params, name)
     }
 
     fn read(params: &Params, name: &str) -> Result<Self, GatewayError> {
-        let list = Vec::read(params, name)?;
+        let list = Vec::<T>::read(params, name)?;
         if list.is_empty() { Err(GatewayError::missing(name)) } else { Ok(Self(list)) }
     }
 }

@@ -2,8 +2,10 @@
 
 mod apply;
 mod fleet;
+mod group;
 mod module;
 mod subscription;
+mod tag;
 
 use super::*;
 use otaru_core::job::{
@@ -39,6 +41,12 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     counts_equal_the_tasks_after_any_changes(&mut open());
     subscription::holds_for(&open);
     module::holds_for(&open);
+    group::groups_come_back_and_are_counted(&mut open());
+    group::groups_are_listed_by_kind_parent_and_name(&mut open());
+    group::members_enter_leave_and_are_walked(&mut open());
+    group::jobs_are_found_by_the_group_they_watch_or_are_made_of(&mut open());
+    tag::devices_are_found_by_all_of_their_tags(&mut open());
+    tag::products_are_found_by_key_or_tag(&mut open());
     a_failed_transaction_leaves_nothing(&mut open());
     a_transaction_sees_its_own_writes(&mut open());
     a_failed_change_takes_no_other_with_it(open());
@@ -164,6 +172,7 @@ fn new_job(package: &Package, n: u128) -> Job {
         id: JobId::generate(n),
         kind: JobKind::Upgrade,
         selection: Selection::All,
+        group: None,
         src_versions: Vec::new(),
         policy: Policy::default(),
         status: JobStatus::InProgress,
@@ -383,6 +392,7 @@ fn devices_are_listed_newest_first_and_walked_in_order(engine: &mut dyn Engine) 
         let beta = Version::reported("app 1 (β)");
         assert_eq!(view.version(d[1], &mcu)?, beta);
         assert_eq!(view.version(d[2], &mcu)?, None);
+        assert_eq!(view.versions(d[1])?, [("mcu".to_owned(), "app 1 (β)".to_owned())]);
         let walked = view.device_versions(world.product, &mcu, d[0], d[3], 9)?;
         assert_eq!(walked, [(d[1], beta), (d[2], None), (d[3], None)]);
         assert_eq!(
@@ -549,6 +559,7 @@ fn jobs_come_back_whatever_they_are(engine: &mut dyn Engine) {
         Selection::Gray(GrayPercent::from_thousandths(33_333)),
         Selection::Dynamic(DynamicMode::CurrentAndLater),
         Selection::Dynamic(DynamicMode::NewReports),
+        Selection::Group,
     ];
     for (n, selection) in (0..).zip(selections) {
         let mut job = Job { selection, ..new_job(&world.package, n) };

@@ -9,18 +9,22 @@ mod apply;
 #[cfg(test)]
 mod contract;
 mod fleet;
+mod group;
 mod model;
 mod module;
 pub mod sqlite;
 mod subscription;
+mod tag;
 mod writer;
 
 pub use account::*;
 pub use apply::{ApplyRows, ApplyView};
 pub use fleet::*;
+pub use group::{GroupFilter, GroupRows, GroupView, Realm};
 pub use model::*;
 pub use module::{ModuleRows, ModuleView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
+pub use tag::{TagPair, TagRows, TagView};
 pub use writer::{Store, StoreHandle};
 
 use otaru_core::device::Device;
@@ -51,7 +55,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
-pub trait View: AccountView + ApplyView + FleetView + ModuleView + SubscriptionView {
+pub trait View:
+    AccountView + ApplyView + FleetView + GroupView + ModuleView + SubscriptionView + TagView
+{
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
 
@@ -165,7 +171,9 @@ pub trait View: AccountView + ApplyView + FleetView + ModuleView + SubscriptionV
 }
 
 /// One transaction. Whatever it changes is kept with it or not at all.
-pub trait Rows: View + AccountRows + ApplyRows + FleetRows + ModuleRows + SubscriptionRows {
+pub trait Rows:
+    View + AccountRows + ApplyRows + FleetRows + GroupRows + ModuleRows + SubscriptionRows + TagRows
+{
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the
     /// digests of the uploads' files.

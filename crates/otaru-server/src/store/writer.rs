@@ -187,11 +187,20 @@ impl Store {
     /// Queues a change without waiting for its commit or for a place; it is dropped when there is none.
     pub fn change_lazily(
         &self,
-        mut work: impl FnMut(&mut dyn Rows) -> Result<()> + Send + 'static,
+        work: impl FnMut(&mut dyn Rows) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.change_lazily_then(work, |()| ())
+    }
+
+    /// The same, and runs `then` after the commit.
+    pub fn change_lazily_then<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
+        then: impl FnOnce(T) + Send + 'static,
     ) -> Result<()> {
         let (reply, _) = oneshot::channel();
         let work = move |rows: &mut dyn Rows| work(rows);
-        let call = Box::new(Call { work, value: None, then: |()| (), reply });
+        let call = Box::new(Call { work, value: None, then, reply });
         self.changes.try_send(Work::Change(call)).map_err(|_| StoreError::Busy)
     }
 

@@ -4,6 +4,7 @@ mod batches;
 mod changes;
 mod consent;
 mod fleet;
+mod groups;
 mod jobs;
 mod lists;
 mod modules;

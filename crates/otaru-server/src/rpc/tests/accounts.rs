@@ -321,6 +321,7 @@ fn params(op: &Op, things: &Things, object: &str) -> String {
         (_, _, "MaximumPerMinute") => "100".to_owned(),
         (_, _, "TargetSelection") => "ALL".to_owned(),
         (_, _, "UpgradeType") => "STATIC".to_owned(),
+        (_, _, "Props") => "{\"a\":\"b\"}".to_owned(),
         (None, Kind::Boolean, _) => "true".to_owned(),
         (_, Kind::Int32 | Kind::Int64, "PageSize") => "10".to_owned(),
         (_, Kind::Int32 | Kind::Int64, _) => "1".to_owned(),

@@ -1,5 +1,6 @@
 //! A table of refused calls: each has its layer and code, and none changes anything.
 
+mod groups;
 mod ota;
 
 use super::*;
@@ -117,6 +118,9 @@ async fn every_operation_refuses_an_unsigned_call_and_a_foreign_instance() {
 
         let required = op.params.iter().filter(|row| row.required).map(|row| match row.kind {
             super::super::request::Kind::Texts => format!("{}.1=x", row.name),
+            super::super::request::Kind::Objects(fields) => {
+                format!("{}.1.{}=x", row.name, fields[0].name)
+            }
             _ => format!("{}=1", row.name),
         });
         let required: Vec<_> = required.collect();

@@ -1,14 +1,15 @@
 //! Devices and their versions.
 
-use super::super::{Page, Result};
+use super::super::{Page, Realm, Result};
 use super::fleet::recount;
 use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::device::Device;
-use otaru_core::id::{AccountNo, ApplyNo, DeviceName, DeviceNo, IotId, ProductNo};
+use otaru_core::id::{AccountNo, ApplyNo, DeviceName, DeviceNo, GroupNo, IotId, ProductNo};
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
-use rusqlite::params;
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{params, params_from_iter};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -116,6 +117,69 @@ pub fn gone(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
         params![no.0],
         read,
     )
+}
+
+/// Members of a static group, newest first.
+pub fn members(tx: &Tx<'_>, group: GroupNo, page: Page) -> Result<Vec<Device>> {
+    tx.list(
+        select!(
+            "(SELECT device FROM group_member WHERE grp = ?1 ORDER BY device DESC LIMIT ?2 OFFSET ?3) page
+             CROSS JOIN device ON device.no = page.device ORDER BY page.device DESC"
+        ),
+        params![group.0, page.take, skip(page)],
+        read,
+    )
+}
+
+/// How far the total of devices with several tags is counted.
+const TAGGED_MAX: u32 = 100_000;
+
+/// A walk of the index of the first of `tags` that looks every other up; parameters from ?3 on are keys and values.
+fn walk_of_tags(tags: usize) -> String {
+    let others = (1..tags).map(|n| {
+        format!(
+            " AND EXISTS (SELECT 1 FROM device_tag x WHERE x.device = t.device AND x.key = ?{} AND x.value = ?{})",
+            2 * n + 3,
+            2 * n + 4
+        )
+    });
+    let others: String = others.collect();
+    format!(
+        "SELECT device FROM device_tag t INDEXED BY device_by_tag
+         WHERE t.account = ?1 AND t.instance = ?2 AND t.key = ?3 AND t.value = ?4{others} ORDER BY device DESC"
+    )
+}
+
+fn tag_params<'t>(realm: Realm, tags: &[&'t (String, String)]) -> Vec<ToSqlOutput<'t>> {
+    let numbers = [realm.account.0, realm.instance.0];
+    let texts = tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
+    numbers.into_iter().map(ToSqlOutput::from).chain(texts.map(ToSqlOutput::from)).collect()
+}
+
+/// Devices of a realm that have all of `tags`, newest first.
+pub fn tagged(
+    tx: &Tx<'_>,
+    realm: Realm,
+    tags: &[&(String, String)],
+    page: Page,
+) -> Result<Vec<Device>> {
+    let (walk, n) = (walk_of_tags(tags.len()), 2 * tags.len());
+    let sql = format!(
+        "{}({walk} LIMIT ?{} OFFSET ?{}) page CROSS JOIN device ON device.no = page.device ORDER BY page.device DESC",
+        select!(""),
+        n + 3,
+        n + 4
+    );
+    let mut params = tag_params(realm, tags);
+    params.extend([ToSqlOutput::from(page.take), ToSqlOutput::from(skip(page))]);
+    tx.list(&sql, params_from_iter(params), read)
+}
+
+/// Counts them, as far as it pays.
+pub fn count_tagged(tx: &Tx<'_>, realm: Realm, tags: &[&(String, String)]) -> Result<u64> {
+    let sql =
+        format!("SELECT count(*) FROM ({} LIMIT {TAGGED_MAX}) page", walk_of_tags(tags.len()));
+    tx.count(&sql, params_from_iter(tag_params(realm, tags)))
 }
 
 pub fn before(

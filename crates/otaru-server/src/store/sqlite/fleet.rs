@@ -138,6 +138,7 @@ impl FleetRows for Tx<'_> {
 
     fn bury_product(&mut self, no: ProductNo) -> Result<()> {
         self.run("DELETE FROM module WHERE product = ?1", params![no.0])?;
+        self.run("DELETE FROM product_tag WHERE product = ?1", params![no.0])?;
         self.run("DELETE FROM subscription WHERE product = ?1", params![no.0])?;
         self.run("DELETE FROM subscription_group WHERE product = ?1", params![no.0])?;
         self.run_one("UPDATE product SET doomed_at = NULL WHERE no = ?1", params![no.0])

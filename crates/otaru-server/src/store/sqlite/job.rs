@@ -3,10 +3,10 @@
 use super::super::{Listed, Page, Result, StoreError};
 use super::row::Cols;
 use super::tx::{Tx, skip};
-use otaru_core::id::{AccountNo, DeviceNo, JobId, JobNo, PackageNo, ProductNo};
+use otaru_core::id::{AccountNo, DeviceNo, GroupNo, JobId, JobNo, PackageNo, ProductNo};
 use otaru_core::job::{
-    Counts, DynamicMode, Fill, GrayPercent, Job, JobKind, JobStatus, Selection, StatusSet,
-    StoredBucket, Sweep,
+    Counts, DynamicMode, Fill, GrayPercent, Job, JobGroup, JobKind, JobStatus, Selection,
+    StatusSet, StoredBucket, Sweep,
 };
 use otaru_core::policy::{DownloadProtocol, OverwriteMode, Policy, Retry, Tag};
 use otaru_core::task::{CancelCause, TaskStatus};
@@ -22,7 +22,7 @@ macro_rules! select {
             "need_confirm, retry_interval, retry_count, timeout_minutes, overwrite_mode, multi_module, ",
             "max_per_minute, download, tags, status, created_at, modified_at, started_at, ended_at, schedule_at, ",
             "finish_at, finish_played, list, fill_until, fill_after, fill_rank_max, sweep_cancels, sweep_cause, sweep_at, sweep_after, ",
-            "bucket_at, bucket_parts FROM job ",
+            "bucket_at, bucket_parts, group_no, group_id, group_name FROM job ",
             $rest
         )
     };
@@ -52,6 +52,7 @@ fn selection_code(selection: Selection) -> (i64, u32) {
         Selection::Specific => (1, 0),
         Selection::Gray(percent) => (2, percent.thousandths()),
         Selection::Dynamic(mode) => (3, mode.as_wire().unsigned_abs()),
+        Selection::Group => (4, 0),
     }
 }
 
@@ -61,6 +62,7 @@ fn selection_of(code: i64, value: u32) -> Option<Selection> {
         1 => Some(Selection::Specific),
         2 => Some(Selection::Gray(GrayPercent::from_thousandths(value))),
         3 => DynamicMode::from_wire(i32::try_from(value).ok()?).map(Selection::Dynamic),
+        4 => Some(Selection::Group),
         _ => None,
     }
 }
@@ -124,6 +126,18 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Job>> {
         bucket: {
             let (at, parts) = (cols.time_opt()?, cols.bits_opt()?);
             at.zip(parts).map(|(at, parts)| StoredBucket { parts, at })
+        },
+        group: {
+            let no = cols.take::<Option<i64>>()?.map(GroupNo);
+            let id = cols.decoded(|id: &Option<String>| match id {
+                None => Some(None),
+                Some(id) => id.parse().ok().map(Some),
+            })?;
+            let name = cols.take::<Option<String>>()?;
+            match (no, id, name) {
+                (Some(no), Some(id), Some(name)) => Some(JobGroup { no, id, name }),
+                _ => None,
+            }
         },
     }))
 }
@@ -286,8 +300,8 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
     let no = tx.insert(
         "INSERT INTO job (account, product, package, module_key, id, kind, selection, selection_value, src_versions,
              need_push, need_confirm, retry_interval, retry_count, timeout_minutes, overwrite_mode, multi_module,
-             max_per_minute, download, tags, created_at, status, modified_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0, 0)",
+             max_per_minute, download, tags, created_at, group_no, group_id, group_name, status, modified_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, 0, 0)",
         params![
             new.account.0,
             new.product.0,
@@ -308,7 +322,10 @@ pub fn insert(tx: &Tx<'_>, new: &Job, module: &ModuleName) -> Result<JobNo> {
             max_per_minute,
             download.as_wire(),
             tags_json(tags)?,
-            new.created_at.0
+            new.created_at.0,
+            new.group.as_ref().map(|group| group.no.0),
+            new.group.as_ref().map(|group| group.id.as_str()),
+            new.group.as_ref().map(|group| group.name.as_str())
         ],
     )?;
     tx.run("INSERT INTO job_count (job) VALUES (?1)", params![no])?;

@@ -7,6 +7,7 @@ mod account;
 mod apply;
 mod device;
 mod fleet;
+mod group;
 mod job;
 mod module;
 mod nonce;
@@ -15,6 +16,7 @@ mod product;
 mod row;
 mod schema;
 mod subscription;
+mod tag;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@ use super::row::Cols;
 use super::{apply, device, job, nonce, package, product, task, upload};
 use crate::random::Random;
 use otaru_core::device::Device;
+use otaru_core::group::Group;
 use otaru_core::hash::Map;
 use otaru_core::id::{
-    AccountNo, DeviceName, DeviceNo, FirmwareId, InstanceNo, IotId, JobId, JobNo, PackageNo,
-    ProductKey, ProductNo, TaskId, TaskNo,
+    AccountNo, DeviceName, DeviceNo, FirmwareId, GroupNo, InstanceNo, IotId, JobId, JobNo,
+    PackageNo, ProductKey, ProductNo, TaskId, TaskNo,
 };
 use otaru_core::job::{Counts, Job, StatusSet};
 use otaru_core::module::Module;
@@ -33,6 +34,7 @@ pub struct Tx<'c> {
     products: Map<ProductNo, Option<Rc<Product>>>,
     packages: Map<PackageNo, Option<Rc<Package>>>,
     jobs: Map<JobNo, Option<Rc<Job>>>,
+    pub(super) groups: Map<GroupNo, Option<Rc<Group>>>,
     /// What the transaction adds to the counts and has not written yet.
     counts: BTreeMap<JobNo, Counts>,
 }
@@ -50,6 +52,7 @@ impl<'c> Tx<'c> {
             products: Map::default(),
             packages: Map::default(),
             jobs: Map::default(),
+            groups: Map::default(),
             counts: BTreeMap::new(),
         }
     }
@@ -122,7 +125,7 @@ impl<'c> Tx<'c> {
     }
 }
 
-fn remember<K: std::hash::Hash + Eq, V>(cache: &mut Map<K, V>, key: K, value: V) {
+pub(super) fn remember<K: std::hash::Hash + Eq, V>(cache: &mut Map<K, V>, key: K, value: V) {
     if cache.len() >= CACHED {
         cache.clear();
     }

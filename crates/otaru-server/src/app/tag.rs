@@ -1,0 +1,179 @@
+//! Tags of devices and products.
+
+use super::group::with_products;
+use super::{App, Caller, DeviceKey, Result, dynamic, lookup};
+use crate::store::{Listed, Page, TagPair};
+use otaru_core::device::Device;
+use otaru_core::id::ProductNo;
+use otaru_core::product::Product;
+use otaru_core::refusal;
+use otaru_core::tag::{DEVICE_TAGS_MAX, PRODUCT_TAGS_MAX, is_product_tag_value, is_tag_key};
+use std::collections::BTreeSet;
+
+impl App {
+    /// Gives a device tags whose keys are checked; what it has under the same keys is replaced.
+    pub async fn save_device_tags(
+        &self,
+        caller: Caller,
+        key: DeviceKey,
+        tags: Vec<TagPair>,
+    ) -> Result<()> {
+        self.change(move |rows, now, effects| {
+            let (_, device) = lookup::device_by_key(rows, caller, &key)?;
+            let earlier = rows.device_tags(device.no)?;
+            let keys: BTreeSet<_> = earlier.iter().chain(&tags).map(|(key, _)| key).collect();
+            if keys.len() > DEVICE_TAGS_MAX {
+                return Err(refusal::TOO_MANY_TAGS.with(DEVICE_TAGS_MAX).into());
+            }
+            for tag in &tags {
+                if !earlier.contains(tag) {
+                    let (key, value) = tag;
+                    rows.put_device_tag(caller.realm(), device.no, key, value)?;
+                }
+            }
+            Ok(dynamic::changed(rows, device.no, now, effects)?)
+        })
+        .await
+    }
+
+    pub async fn device_tags(&self, caller: Caller, key: DeviceKey) -> Result<Vec<TagPair>> {
+        self.view(move |view| {
+            let (_, device) = lookup::device_by_key(view, caller, &key)?;
+            Ok(view.device_tags(device.no)?)
+        })
+        .await
+    }
+
+    pub async fn delete_device_tag(
+        &self,
+        caller: Caller,
+        key: DeviceKey,
+        tag: String,
+    ) -> Result<()> {
+        self.change(move |rows, _, _| {
+            let (_, device) = lookup::device_by_key(rows, caller, &key)?;
+            // No rule asks for devices without a tag, so nobody joins a group by this.
+            Ok(rows.delete_device_tag(device.no, &tag)?)
+        })
+        .await
+    }
+
+    /// Devices that have all of the tags, newest first.
+    pub async fn devices_by_tags(
+        &self,
+        caller: Caller,
+        tags: Vec<TagPair>,
+        page: Page,
+    ) -> Result<Listed<(Product, Device)>> {
+        self.view(move |view| {
+            let Listed { rows, total } = view.devices_by_tags(caller.realm(), &tags, page)?;
+            Ok(Listed { rows: with_products(view, caller, rows)?, total })
+        })
+        .await
+    }
+
+    /// Gives a product new tags. The inner error: tags that can't be given, because of which none was.
+    pub async fn create_product_tags(
+        &self,
+        caller: Caller,
+        product_key: String,
+        tags: Vec<TagPair>,
+    ) -> Result<std::result::Result<(), Vec<TagPair>>> {
+        self.change(move |rows, _, _| {
+            let product = lookup::product(rows, caller, &product_key)?;
+            let mut taken: BTreeSet<String> =
+                rows.product_tags(product.no)?.into_iter().map(|(key, _)| key).collect();
+            let mut bad = Vec::new();
+            for tag in &tags {
+                let (key, value) = tag;
+                let is_good = is_tag_key(key) && is_product_tag_value(value);
+                let has_room = taken.len() < PRODUCT_TAGS_MAX;
+                if !is_good || !has_room || !taken.insert(key.clone()) {
+                    bad.push(tag.clone());
+                }
+            }
+            if !bad.is_empty() {
+                return Ok(Err(bad));
+            }
+            for (key, value) in &tags {
+                rows.put_product_tag(caller.realm(), product.no, key, value)?;
+            }
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Gives tags of a product new values. The inner error as with new ones.
+    pub async fn update_product_tags(
+        &self,
+        caller: Caller,
+        product_key: String,
+        tags: Vec<TagPair>,
+    ) -> Result<std::result::Result<(), Vec<TagPair>>> {
+        self.change(move |rows, _, _| {
+            let product = lookup::product(rows, caller, &product_key)?;
+            let earlier: BTreeSet<String> =
+                rows.product_tags(product.no)?.into_iter().map(|(key, _)| key).collect();
+            let is_bad =
+                |(key, value): &&TagPair| !earlier.contains(key) || !is_product_tag_value(value);
+            let bad: Vec<_> = tags.iter().filter(is_bad).cloned().collect();
+            if !bad.is_empty() {
+                return Ok(Err(bad));
+            }
+            for (key, value) in &tags {
+                rows.put_product_tag(caller.realm(), product.no, key, value)?;
+            }
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    pub async fn delete_product_tags(
+        &self,
+        caller: Caller,
+        product_key: String,
+        keys: Vec<String>,
+    ) -> Result<()> {
+        self.change(move |rows, _, _| {
+            let product = lookup::product(rows, caller, &product_key)?;
+            for key in &keys {
+                rows.delete_product_tag(product.no, key)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn product_tags(&self, caller: Caller, product_key: String) -> Result<Vec<TagPair>> {
+        self.view(move |view| {
+            let product = lookup::product(view, caller, &product_key)?;
+            Ok(view.product_tags(product.no)?)
+        })
+        .await
+    }
+
+    /// Products that have one of the tags, newest first; a tag without value: whatever the value is.
+    pub async fn products_by_tags(
+        &self,
+        caller: Caller,
+        tags: Vec<(String, Option<String>)>,
+        page: Page,
+    ) -> Result<Vec<Product>> {
+        self.view(move |view| {
+            let mut found: BTreeSet<ProductNo> = BTreeSet::new();
+            for (key, value) in &tags {
+                found.extend(view.products_by_tag(caller.realm(), key, value.as_deref())?);
+            }
+            let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
+            let mut products = Vec::new();
+            for no in found.into_iter().rev() {
+                let product = view.product(no)?.expect("a product with tags is there");
+                if product.deleted_at.is_none() && lookup::may_see(view, caller, &product)? {
+                    products.push((*product).clone());
+                }
+            }
+            Ok(products.into_iter().skip(skip).take(page.take as usize).collect())
+        })
+        .await
+    }
+}

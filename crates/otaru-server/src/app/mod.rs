@@ -7,7 +7,6 @@
 mod account;
 mod apply;
 mod cancel;
-mod consent;
 mod create;
 mod device;
 mod devices;
@@ -25,6 +24,7 @@ mod list;
 mod listed;
 mod lookup;
 mod module;
+mod named_task;
 pub mod operator;
 mod package;
 mod product;

@@ -45,16 +45,7 @@ impl Judged {
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<Outcome> {
-        // A cancel that was answered holds even for tasks whose row it has not reached yet.
-        let swept = self
-            .job
-            .sweep
-            .filter(|sweep| sweep.covers(self.task.status, self.task.modified_at, now));
-        let event = match (self.is_doomed, swept) {
-            (true, _) => Event::Canceled(CancelCause::ProductDeleted),
-            (false, Some(sweep)) => Event::Canceled(sweep.cause),
-            (false, None) => event,
-        };
+        let event = self.canceled_by(now).map_or(event, Event::Canceled);
         let plan = Plan {
             policy: &self.job.policy,
             dest: &self.package.dest,
@@ -77,6 +68,23 @@ impl Judged {
             self.ended(rows, &after, now, effects)?;
         }
         Ok(if tell { Outcome::Tell(after) } else { Outcome::Changed(after) })
+    }
+
+    /// A cancel that was answered holds even for tasks whose row it has not reached yet.
+    fn canceled_by(&self, now: Timestamp) -> Option<CancelCause> {
+        if self.is_doomed {
+            return Some(CancelCause::ProductDeleted);
+        }
+        let Task { status, modified_at, .. } = self.task;
+        self.job.sweep.filter(|sweep| sweep.covers(status, modified_at, now)).map(|s| s.cause)
+    }
+
+    /// The status of the task, such a cancel taken into account.
+    pub fn status(&self, now: Timestamp) -> TaskStatus {
+        match self.canceled_by(now) {
+            Some(_) if self.task.status.is_unfinished() => TaskStatus::Canceled,
+            Some(_) | None => self.task.status,
+        }
     }
 
     fn ended(

@@ -1,6 +1,6 @@
 use super::*;
 use otaru_core::job::{DynamicMode, JobStatus};
-use otaru_core::policy::{Policy, Tag};
+use otaru_core::policy::{OverwriteMode, Policy, Tag};
 use otaru_core::time::MINUTE_MS;
 use otaru_core::update::JobUpdate;
 
@@ -159,6 +159,46 @@ async fn new_source_versions_let_a_policy_look_at_its_devices_again() {
         world.app.cancel_strategy(world.caller, job.clone()).await.unwrap();
         let flags = CancelFlags { queued: true, ..CancelFlags::default() };
         world.app.cancel_tasks(world.caller, job, flags).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_devices_are_looked_at_in_slices_until_the_policy_is_canceled() {
+    const DEVICES: u32 = 10_050;
+    let world = World::new().await;
+    world.fleet(DEVICES).await;
+    world
+        .app
+        .change(|rows, now, _| {
+            let last = rows.last_device()?.0;
+            (1..=last).try_for_each(|no| {
+                let device = otaru_core::id::DeviceNo(no);
+                rows.put_version(device, &ModuleName::default(), &version("1.0"), now)
+            })?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let counts = |job: &str| {
+        let filter = TaskFilter::Page(crate::store::Page::new(1, 1));
+        let listed = world.app.tasks(world.caller, job.to_owned(), None, filter);
+        async move { listed.await.unwrap().total }
+    };
+    for (name, cancels, tasks) in [("2.0", true, 10_000), ("3.0", false, u64::from(DEVICES))] {
+        let package = world.package(name).await;
+        let replace = Policy { overwrite: OverwriteMode::Replace, ..Policy::default() };
+        let new = world.dynamic(&package, DynamicMode::CurrentAndLater, &["0.1"]);
+        let job = world.create(NewJob { policy: replace, ..new }).await;
+        let update = world.app.update_job(world.caller, job.clone(), policy_of(&["1.0"]));
+        if cancels {
+            let cancel = world.app.cancel_strategy(world.caller, job.clone());
+            let (updated, canceled) = tokio::join!(update, cancel);
+            updated.and(canceled).unwrap();
+        } else {
+            update.await.unwrap();
+        }
+        world.passes(5_000).await;
+        assert_eq!(counts(&job).await, tasks, "{name}");
     }
 }
 

@@ -2,12 +2,12 @@
 
 mod batches;
 mod changes;
-mod consent;
 mod fleet;
 mod groups;
 mod jobs;
 mod lists;
 mod modules;
+mod named_tasks;
 mod online;
 mod races;
 mod walks;

@@ -96,18 +96,6 @@ impl App {
     }
 }
 
-impl Judged {
-    /// The status of the task when a cancel that was answered but has not reached its row is taken into account.
-    pub(super) fn status(&self, now: Timestamp) -> TaskStatus {
-        let swept = self.job.sweep.is_some_and(|sweep| {
-            self.task.status.is_unfinished()
-                && sweep.covers(self.task.status, self.task.modified_at, now)
-        });
-        let is_doomed = self.is_doomed && self.task.status.is_unfinished();
-        if swept || is_doomed { TaskStatus::Canceled } else { self.task.status }
-    }
-}
-
 fn restartable_job(
     view: &mut dyn View,
     caller: Caller,
@@ -115,7 +103,10 @@ fn restartable_job(
 ) -> Result<(Rc<Job>, Rc<Package>)> {
     let job = lookup::restarted_job(view, caller, job_id)?;
     let package = view.package(job.package)?.expect("a job has a package");
-    let package = view.package_by_id(&package.id)?.ok_or(refusal::PACKAGE_IS_DELETED)?;
+    let product = view.product(job.product)?.expect("a job has a product");
+    // Packages of a deleted product go in slices.
+    let kept = view.package_by_id(&package.id)?.filter(|_| product.deleted_at.is_none());
+    let package = kept.ok_or(refusal::PACKAGE_IS_DELETED)?;
     let started = job.started_at.is_some();
     if job.status == JobStatus::Canceled && (job.is_dynamic() || !started) {
         return Err(refusal::JOB_IS_CANCELED.with(job_id).into());

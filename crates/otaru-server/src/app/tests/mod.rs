@@ -3,6 +3,7 @@
 mod batches;
 mod changes;
 mod fleet;
+mod group_jobs;
 mod groups;
 mod jobs;
 mod lists;

@@ -294,6 +294,19 @@ fn a_failing_store_is_told_by_the_code_of_the_operation_and_a_full_queue_by_503(
         ("CreateOTAFirmware", "iot.firmware.CreateFirmwareFailure"),
         ("ListOTAJobByDevice", "iot.firmware.ListOTAJobFailed"),
         ("QueryProduct", "iot.system.SystemException"),
+        ("CreateDeviceGroup", "iot.group.CreateGroupFailed"),
+        ("CreateDeviceDynamicGroup", "iot.group.CreateGroupFailed"),
+        ("UpdateDeviceGroup", "iot.group.UpdateGroupFailed"),
+        ("DeleteDeviceGroup", "iot.group.DeleteGroupFailed"),
+        ("DeleteDeviceDynamicGroup", "iot.group.DeleteGroupFailed"),
+        ("QueryDeviceGroupList", "iot.group.QueryGroupListFailed"),
+        ("QueryDeviceGroupInfo", "iot.group.QueryGroupInfoFailed"),
+        ("QueryDeviceListByDeviceGroup", "iot.group.QueryGroupRelationFailed"),
+        ("SaveDeviceProp", "iot.device.SaveOrUpdateDevicePropertiesFailed"),
+        ("QueryDeviceProp", "iot.common.QueryDevicePropertyActionError"),
+        ("DeleteDeviceProp", "iot.device.DeleteDevicePropertyFailed"),
+        ("QueryDeviceByTags", "iot.device.QueryDeviceListActionError"),
+        ("ListProductTags", "iot.prod.QueryExtendPropertyFailed"),
     ] {
         assert_eq!(told(action, broken()), (200, code.to_owned()));
         assert_eq!(told(action, StoreError::Busy), (503, "ServiceUnavailable".to_owned()));

@@ -1,6 +1,7 @@
 //! A walk over all operations: each reply with data has the shape of the API description, in JSON and in XML.
 
 mod description;
+mod groups;
 mod ota;
 mod scene;
 
@@ -18,8 +19,6 @@ const NEVER_SENT: &[(&str, &str)] = &[
     // Nothing is delivered to consumers yet.
     ("QueryConsumerGroupStatus", "LastConsumerTime"),
     ("QueryConsumerGroupStatus", "ClientConnectionStatusList.ConsumerGroupClientConnectionInfo."),
-    ("QueryOTAJob", "Data.GroupId"),
-    ("QueryOTAJob", "Data.GroupName"),
     // No parameter sets it.
     ("QueryOTAJob", "Data.JobDesc"),
 ];

@@ -19,6 +19,7 @@ pub async fn play(walk: &Walk) {
     jobs(walk, &product, &package).await;
     let newer = walk.world.package(&product, "9.0", "").await;
     super::ota::tasks(walk, &product, &newer).await;
+    super::groups::play(walk, &product).await;
     deletions(walk, &product).await;
 }
 

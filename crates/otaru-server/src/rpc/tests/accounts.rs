@@ -462,6 +462,13 @@ async fn lists_show_a_user_the_products_of_its_list_only() {
         let rows = reply["FirmwareInfo"]["SimpleFirmwareInfo"].as_array().unwrap();
         assert_eq!(rows.len(), want);
         assert!(rows.iter().any(|row| row["ProductKey"] == two.mine.product.as_str()));
+        let products = world.reply(key, "QueryProductList", "CurrentPage=1&PageSize=10").await;
+        assert_eq!(products["Data"]["Total"], want, "{products}");
+        let rows = products["Data"]["List"]["ProductInfo"].as_array().unwrap();
+        assert_eq!(rows.len(), want);
+        assert!(rows.iter().any(|row| row["ProductKey"] == two.mine.product.as_str()));
+        let counted = world.reply(key, "QueryDeviceStatistics", "").await;
+        assert_eq!(counted["Data"]["deviceCount"], want, "{counted}");
     }
 }
 
@@ -536,6 +543,8 @@ async fn what_another_instance_has_is_unknown() {
         let reply = world.reply(&key, "ListOTAFirmware", &params).await;
         assert_eq!(reply["Total"], 1, "{reply}");
         assert_eq!(reply["FirmwareInfo"]["SimpleFirmwareInfo"][0]["DestVersion"], want);
+        let products = world.reply(&key, "QueryProductList", &params).await;
+        assert_eq!(products["Data"]["Total"], 1, "{products}");
     }
 }
 

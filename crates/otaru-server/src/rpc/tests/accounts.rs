@@ -456,6 +456,11 @@ async fn lists_show_a_user_the_products_of_its_list_only() {
     let world = &two.world;
     let limited = world.user("ada", all_of(&[&two.mine.product])).await;
     let free = world.user("bob", all_of(&[])).await;
+    for things in [&two.mine, &two.theirs] {
+        let props = "Props=%7B%22room%22%3A%221%22%7D";
+        let iot_id = things.get("IotId").unwrap();
+        world.ok("SaveDeviceProp", &format!("IotId={iot_id}&{props}")).await;
+    }
     for (key, want) in [(&limited, 1), (&free, 2), (&main_key(), 2)] {
         let reply = world.reply(key, "ListOTAFirmware", "CurrentPage=1&PageSize=10").await;
         assert_eq!(reply["Total"], want, "{reply}");
@@ -467,6 +472,10 @@ async fn lists_show_a_user_the_products_of_its_list_only() {
         let rows = products["Data"]["List"]["ProductInfo"].as_array().unwrap();
         assert_eq!(rows.len(), want);
         assert!(rows.iter().any(|row| row["ProductKey"] == two.mine.product.as_str()));
+        let tags = "Tag.1.TagKey=room&Tag.1.TagValue=1&CurrentPage=1&PageSize=10";
+        let tagged = world.reply(key, "QueryDeviceByTags", tags).await;
+        let rows = tagged["Data"]["SimpleDeviceInfo"].as_array().unwrap();
+        assert_eq!(rows.len(), want, "{tagged}");
         let counted = world.reply(key, "QueryDeviceStatistics", "").await;
         assert_eq!(counted["Data"]["deviceCount"], want, "{counted}");
     }

@@ -107,6 +107,8 @@ text_id! {
     IotId, 1..=64, alphanumeric;
     /// Id of a package on the wire: letters and digits; ours have 26.
     FirmwareId, 1..=64, alphanumeric;
+    /// Id of a file of a device on the wire: letters and digits; ours have 26.
+    FileId, 1..=64, alphanumeric;
     /// Id of a job on the wire: letters and digits; ours have 26.
     JobId, 1..=64, alphanumeric;
     /// Id of a task on the wire: letters and digits; ours have 26.
@@ -147,6 +149,12 @@ impl IotId {
 impl FirmwareId {
     pub fn generate(random: u128) -> Self {
         Self(format!("{}0100", spell(random, 22)).into())
+    }
+}
+
+impl FileId {
+    pub fn generate(random: u128) -> Self {
+        Self(format!("{}0400", spell(random, 22)).into())
     }
 }
 

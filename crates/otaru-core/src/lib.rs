@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod device;
+pub mod file;
 pub mod group;
 pub mod hash;
 pub mod id;
@@ -23,5 +24,6 @@ pub mod subscription;
 pub mod tag;
 pub mod task;
 pub mod time;
+pub mod topic;
 pub mod update;
 pub mod version;

@@ -154,6 +154,11 @@ codes! {
     DELETE_TAG_FAILED = "iot.device.DeleteDevicePropertyFailed", "Failed to delete the tag.";
     QUERY_PRODUCT_TAGS_FAILED = "iot.prod.QueryExtendPropertyFailed", "Failed to query product tags.";
 
+    MALFORMED_TOPIC = "iot.messagebroker.InvalidFormattedTopicName", "The format of the topic is invalid.";
+    NO_TOPIC = "iot.messagebroker.TopicTemplateIsNotFound", "The topic category does not exist.";
+    NOT_BASE64 = "iot.messagebroker.MessageContentIsNotBase64Encode", "The message content is not base64.";
+    PUBLISH_FAILED = "iot.messagebroker.PublishMessageFailed", "Failed to publish the message.";
+
     INVALID_UPLOAD_PARAMETER = "iot.firmware.InvalidGenerateOTAUploadURLParam",
         "The parameter of the upload URL request is invalid.";
     UPLOAD_URL_FAILED = "iot.firmware.GenerateOTAUploadURLFailure", "Failed to generate the upload URL.";

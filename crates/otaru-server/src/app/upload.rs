@@ -58,7 +58,7 @@ impl App {
 
     fn bytes_max(&self, kind: UploadKind) -> u64 {
         match kind {
-            UploadKind::Package => self.limits.package_bytes_max,
+            UploadKind::Package | UploadKind::DeviceJob => self.limits.package_bytes_max,
             UploadKind::DeviceList => self.limits.device_list_bytes_max,
         }
     }

@@ -3,7 +3,7 @@
 mod act;
 
 use super::auth::Credentials;
-use super::mailbox::{CloseReason, Mailbox};
+use super::mailbox::{CloseReason, Mailbox, Message};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Unavailable};
@@ -12,6 +12,7 @@ use otaru_core::message::Upgrade;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ConnectCode, Qos};
 use otaru_mqtt::session::{ProtocolError, PublishError, Session};
+use otaru_mqtt::topic::matches;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
@@ -94,7 +95,8 @@ pub(super) struct Connection<D: Devices> {
     mailbox: Arc<Mailbox>,
     session: Session,
     online: Option<Box<Online>>,
-    subscriptions: Vec<Box<str>>,
+    /// Filters with the quality of service that was granted.
+    subscriptions: Vec<(Box<str>, Qos)>,
     waiting: Option<Waiting>,
     /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
     reports: VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
@@ -227,15 +229,26 @@ impl<D: Devices> Connection<D> {
             let has_window = self.session.in_flight() < self.gateway.limits.downlink_in_flight_max;
             let fits = |qos| qos == Qos::AtMostOnce || has_window;
             let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
+            let Some(qos) = self.heard_at(&message) else { continue };
             let mut outcome = Ok(None);
             self.write(|session, out| {
-                outcome = session.publish(message.topic, message.payload, message.qos, out);
+                outcome = session.publish(message.topic, message.payload, qos, out);
             })?;
             if let Err(PublishError::Encode(error)) = outcome {
                 tracing::error!(%error, "a message for a device could not be written: {error}");
             }
         }
         Ok(())
+    }
+
+    /// The quality of service at which the device hears a message; `None` when it has not subscribed to its topic.
+    fn heard_at(&self, message: &Message) -> Option<Qos> {
+        let owner = self.online.as_ref().map(|online| &online.owner);
+        if !owner.is_some_and(|owner| owner.needs_subscription(&message.topic)) {
+            return Some(message.qos);
+        }
+        let covering = self.subscriptions.iter().filter(|(had, _)| matches(had, &message.topic));
+        Some(covering.map(|(_, granted)| *granted).max()?.min(message.qos))
     }
 
     /// Writes what `compose` makes to the socket, and keeps what that doesn't take.

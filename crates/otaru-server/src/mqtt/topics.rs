@@ -117,6 +117,12 @@ impl Owner {
             || broadcast()
     }
 
+    /// Whether the device hears a topic only when it has subscribed to it. Source: the device protocol reference, what
+    /// breaks a real SDK first.
+    pub(super) fn needs_subscription(&self, topic: &str) -> bool {
+        self.is_below("", topic) || topic.starts_with("/broadcast/")
+    }
+
     /// Where the device hears the time.
     pub(super) fn time_topic(&self) -> String {
         format!("/ext/ntp/{}/{}/response", self.product_key, self.device_name)
@@ -177,6 +183,20 @@ mod tests {
             ("/", Foreign),
         ] {
             assert_eq!(owner().uplink(topic), want, "{topic}");
+        }
+    }
+
+    #[test]
+    fn system_topics_are_heard_without_a_subscription() {
+        for (topic, want) in [
+            ("/ota/device/upgrade/a1B2/dev-001", false),
+            ("/sys/a1B2/dev-001/thing/ota/firmware/get_reply", false),
+            ("/ext/ntp/a1B2/dev-001/response", false),
+            ("/shadow/get/a1B2/dev-001", false),
+            ("/a1B2/dev-001/user/get", true),
+            ("/broadcast/a1B2/news", true),
+        ] {
+            assert_eq!(owner().needs_subscription(topic), want, "{topic}");
         }
     }
 

@@ -13,8 +13,8 @@ use super::params::Params;
 use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
 use super::{
-    batch, device, dynamic_group, group, job, module, named_task, package, product, status,
-    subscription, tag, task, thing, upload,
+    batch, device, dynamic_group, file, group, job, module, named_task, package, product, publish,
+    status, subscription, tag, task, thing, upload,
 };
 use crate::app::{self, App, Caller};
 
@@ -151,6 +151,8 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
         group::OPS,
         dynamic_group::OPS,
         tag::OPS,
+        publish::OPS,
+        file::OPS,
         subscription::OPS,
         upload::OPS,
         package::OPS,
@@ -174,13 +176,7 @@ pub fn family(action: &str) -> Option<Family> {
 }
 
 /// Operations of the API that are known by name and refused as not supported.
-pub const NOT_OFFERED: &[(Family, &[&str])] = &[
-    (Family::Messaging, &["Pub"]),
-    (
-        Family::DeviceFile,
-        &["QueryDeviceFileList", "QueryDeviceFile", "DeleteDeviceFile", "GenerateFileUploadURL"],
-    ),
-];
+pub const NOT_OFFERED: &[(Family, &[&str])] = &[];
 
 #[cfg(test)]
 mod tests {

@@ -60,7 +60,7 @@ reply! {
 }
 
 /// Where the file is to be stored; there is one kind of storage.
-const OBJECT_STORAGE: &str = "OSS";
+pub(super) const OBJECT_STORAGE: &str = "OSS";
 
 async fn for_package(context: Context<'_>, request: GeneratePackageUrl) -> app::Result<PackageUrl> {
     let suffix = request.file_suffix.unwrap_or_else(|| "bin".to_owned());

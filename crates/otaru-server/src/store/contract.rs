@@ -1,6 +1,7 @@
 //! What every engine does, whichever it is. Its tests call [`holds_for`] with a way to open a new, empty store.
 
 mod apply;
+mod file;
 mod fleet;
 mod group;
 mod module;
@@ -52,6 +53,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     a_failed_change_takes_no_other_with_it(open());
     a_reader_sees_what_was_committed(&mut open());
     fleet::holds_for(&open);
+    file::files_of_a_device_come_back_and_go_with_it(&mut open());
     apply::holds_for(&open);
 }
 
@@ -276,7 +278,7 @@ fn nonces_and_unused_uploads_are_purged_oldest_first(engine: &mut dyn Engine) {
 }
 
 fn uploads_come_back(engine: &mut dyn Engine) {
-    for kind in [UploadKind::Package, UploadKind::DeviceList] {
+    for kind in [UploadKind::Package, UploadKind::DeviceList, UploadKind::DeviceJob] {
         let mut upload = Upload {
             key: format!("ota/{kind:?}"),
             account: AccountNo(7),

@@ -82,6 +82,6 @@ pub trait FleetRows {
     fn note_offline(&mut self, device: DeviceNo, at: Timestamp) -> Result<()>;
     /// Lets the device register itself once more.
     fn reset_device(&mut self, device: DeviceNo, now: Timestamp) -> Result<()>;
-    /// Deletes a device and its versions; its number is never given again. Its tasks stay.
+    /// Deletes a device, its versions and its files; its number is never given again. Its tasks stay.
     fn delete_device(&mut self, account: AccountNo, device: &Device) -> Result<()>;
 }

@@ -8,6 +8,7 @@ mod account;
 mod apply;
 #[cfg(test)]
 mod contract;
+mod file;
 mod fleet;
 mod group;
 mod model;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use account::*;
 pub use apply::{ApplyRows, ApplyView};
+pub use file::{FileRows, FileView};
 pub use fleet::*;
 pub use group::{GroupFilter, GroupRows, GroupView, Realm};
 pub use model::*;
@@ -56,7 +58,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
 pub trait View:
-    AccountView + ApplyView + FleetView + GroupView + ModuleView + SubscriptionView + TagView
+    AccountView + ApplyView + FileView + FleetView + GroupView + ModuleView + SubscriptionView + TagView
 {
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
@@ -172,7 +174,15 @@ pub trait View:
 
 /// One transaction. Whatever it changes is kept with it or not at all.
 pub trait Rows:
-    View + AccountRows + ApplyRows + FleetRows + GroupRows + ModuleRows + SubscriptionRows + TagRows
+    View
+    + AccountRows
+    + ApplyRows
+    + FileRows
+    + FleetRows
+    + GroupRows
+    + ModuleRows
+    + SubscriptionRows
+    + TagRows
 {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the

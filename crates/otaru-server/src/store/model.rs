@@ -19,6 +19,8 @@ pub enum UploadKind {
     Package,
     /// A file of device names for a static job.
     DeviceList,
+    /// A file that a job of devices, which is no upgrade, hands out.
+    DeviceJob,
 }
 
 /// A ticket to upload one file, and the file once it is there.

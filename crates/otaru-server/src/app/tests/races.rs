@@ -181,3 +181,43 @@ impl World {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_goes_to_one_of_two_who_ask_at_once() {
+    let world = threaded().await;
+    for n in 0..ROUNDS {
+        let register = || {
+            let (world, new) = (world.clone(), new_device(&world, &format!("device-{n}")));
+            async move { world.app.register_device(world.caller, new).await.map(|_| ()) }
+        };
+        one_is_told(race(register(), register()).await, "iot.device.AlreadyExistedDeviceName");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_device_that_was_registered_while_its_product_went() {
+    let world = threaded().await;
+    for n in 0..ROUNDS {
+        let (name, profile) = (format!("product-{n}"), ProductProfile::default());
+        let new = NewProduct { name, profile };
+        let product = world.app.create_product(world.caller, new).await.unwrap();
+        let key = product.key.to_string();
+        let device = NewDevice { product_key: key.clone(), ..new_device(&world, "device") };
+        let (a, b) = (world.clone(), world.clone());
+        let register = async move { a.app.register_device(a.caller, device).await.map(|_| ()) };
+        let delete = async move { b.app.delete_product(b.caller, key).await };
+        let [registered, deleted] = race(register, delete).await;
+        assert_eq!(deleted, None);
+        assert!(matches!(registered, None | Some("iot.prod.NotExistedProduct")));
+        let left = world.app.view(move |view| Ok(view.tally(product.no)?.devices));
+        assert_eq!(left.await.unwrap(), 0);
+    }
+}
+
+fn new_device(world: &World, name: &str) -> NewDevice {
+    NewDevice {
+        product_key: world.product.key.to_string(),
+        name: Some(name.parse().unwrap()),
+        nickname: String::new(),
+    }
+}

@@ -26,7 +26,8 @@ impl<D: Devices> Connection<D> {
                 self.write(|session, out| session.suback(packet_id, codes, out))
             }
             Event::Unsubscribe { packet_id, filters } => {
-                self.subscriptions.retain(|had| !filters.iter().any(|filter| **filter == **had));
+                self.subscriptions
+                    .retain(|(had, _)| !filters.iter().any(|filter| **filter == **had));
                 self.write(|session, out| session.unsuback(packet_id, out))
             }
             // The window has room again: the mailbox is looked at before the next wait.
@@ -78,26 +79,22 @@ impl<D: Devices> Connection<D> {
 
     fn subscribe(&mut self, filters: &[(ByteString, Qos)]) -> Vec<SubscribeCode> {
         let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
-        let mut grant = |filter: &str| {
+        let mut grant = |filter: &str, qos: Qos| {
             let owner = self.online.as_ref().map(|online| &online.owner);
             if !is_short || !owner.is_some_and(|owner| owner.may_subscribe(filter)) {
                 return false;
             }
-            let is_known = self.subscriptions.iter().any(|had| **had == *filter);
-            if !is_known && self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
-                return false;
-            }
-            if !is_known {
-                self.subscriptions.push(filter.into());
+            let is_full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX;
+            match self.subscriptions.iter_mut().find(|(had, _)| **had == *filter) {
+                Some((_, granted)) => *granted = qos,
+                None if is_full => return false,
+                None => self.subscriptions.push((filter.into(), qos)),
             }
             true
         };
         let code = |(filter, qos): &(ByteString, Qos)| {
-            if grant(filter) {
-                SubscribeCode::Granted((*qos).min(Qos::AtLeastOnce))
-            } else {
-                SubscribeCode::Refused
-            }
+            let qos = (*qos).min(Qos::AtLeastOnce);
+            if grant(filter, qos) { SubscribeCode::Granted(qos) } else { SubscribeCode::Refused }
         };
         filters.iter().map(code).collect()
     }

@@ -5,6 +5,7 @@ mod batches;
 mod changes;
 mod fleet;
 mod list_jobs_of_device;
+mod messages;
 mod refusals;
 mod road;
 mod shapes;

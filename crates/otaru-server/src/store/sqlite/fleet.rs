@@ -139,8 +139,6 @@ impl FleetRows for Tx<'_> {
     fn bury_product(&mut self, no: ProductNo) -> Result<()> {
         self.run("DELETE FROM module WHERE product = ?1", params![no.0])?;
         self.run("DELETE FROM product_tag WHERE product = ?1", params![no.0])?;
-        self.run("DELETE FROM subscription WHERE product = ?1", params![no.0])?;
-        self.run("DELETE FROM subscription_group WHERE product = ?1", params![no.0])?;
         self.run_one("UPDATE product SET doomed_at = NULL WHERE no = ?1", params![no.0])
     }
 
@@ -178,6 +176,7 @@ impl FleetRows for Tx<'_> {
             params![no],
         )?;
         self.run("DELETE FROM device_version WHERE device = ?1", params![no])?;
+        self.run("DELETE FROM device_file WHERE device = ?1", params![no])?;
         self.run_one("DELETE FROM device WHERE no = ?1", params![no])?;
         self.run_one("UPDATE account SET devices = devices - 1 WHERE no = ?1", params![account.0])?;
         recount(self, device.product, Some(device), None)

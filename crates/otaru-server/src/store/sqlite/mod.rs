@@ -6,6 +6,7 @@
 mod account;
 mod apply;
 mod device;
+mod file;
 mod fleet;
 mod group;
 mod job;

@@ -146,7 +146,8 @@ pub fn blob_is_used(tx: &Tx<'_>, sha256: &str) -> Result<bool> {
         "SELECT EXISTS (SELECT 1 FROM package_file JOIN package ON package.no = package_file.package
              WHERE package_file.sha256 = ?1 AND package.deleted_at IS NULL)
              OR EXISTS (SELECT 1 FROM upload WHERE sha256 = ?1 AND used = 0)
-             OR EXISTS (SELECT 1 FROM job WHERE list = ?1)",
+             OR EXISTS (SELECT 1 FROM job WHERE list = ?1)
+             OR EXISTS (SELECT 1 FROM device_file WHERE sha256 = ?1)",
         params![sha256],
     )
 }

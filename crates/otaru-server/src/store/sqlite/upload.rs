@@ -12,11 +12,14 @@ fn kind_code(kind: UploadKind) -> i64 {
     match kind {
         UploadKind::Package => 0,
         UploadKind::DeviceList => 1,
+        UploadKind::DeviceJob => 2,
     }
 }
 
 fn kind_of(code: i64) -> Option<UploadKind> {
-    [UploadKind::Package, UploadKind::DeviceList].into_iter().find(|&kind| kind_code(kind) == code)
+    [UploadKind::Package, UploadKind::DeviceList, UploadKind::DeviceJob]
+        .into_iter()
+        .find(|&kind| kind_code(kind) == code)
 }
 
 fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Upload> {

@@ -1,5 +1,7 @@
 //! Refused changes of packages, jobs, tasks and modules.
 
+mod calls;
+
 use super::super::super::instance::{InstanceConfig, InstanceState};
 use super::*;
 use crate::app::Gatekeeper;
@@ -7,6 +9,8 @@ use crate::mqtt::{Devices, Epoch, Peer, Report};
 use otaru_core::id::DeviceNo;
 use otaru_core::message::Inform;
 use otaru_core::version::{ModuleName, Version};
+
+use calls::*;
 
 /// Devices are numbered as they are registered.
 const LAMP3: i64 = 3;
@@ -86,6 +90,14 @@ async fn scene() -> Scene {
     let dynamic = world.dynamic_job(&product, &delta, "2.5").await;
     let ended = world.dynamic_job(&product, &full, "0.1").await;
     world.ok("CancelOTAStrategyByJob", &format!("JobId={ended}")).await;
+    // Watches a group that nobody is in.
+    let rule = "GroupName=watched&DynamicGroupExpression=name%20LIKE%20%22zzzz%25%22";
+    let group = world.ok("CreateDeviceDynamicGroup", rule).await;
+    let group = group["Data"]["GroupId"].as_str().unwrap().to_owned();
+    let watch = format!(
+        "FirmwareId={mcu}&ProductKey={product}&GroupId={group}&GroupType=LINK_PLATFORM_DYNAMIC"
+    );
+    let watch = world.ok("CreateOTADynamicUpgradeJob", &watch).await;
     let raw = world.package(&product, "4.0", "NeedToVerify=true").await;
     let verify = format!("FirmwareId={raw}&ProductKey={product}&TargetDeviceName.1=lamp5");
     let verify = world.ok("CreateOTAVerifyJob", &verify).await;
@@ -125,6 +137,7 @@ async fn scene() -> Scene {
         ("{GONEJOB}", gone_job),
         ("{DYNAMIC}", dynamic),
         ("{OVER}", ended),
+        ("{WATCH}", watch["Data"]["JobId"].as_str().unwrap().to_owned()),
         ("{VERIFY}", verify["Data"]["JobId"].as_str().unwrap().to_owned()),
         ("{TASKS}", eleven("TaskId")),
         ("{TAGS}", tags.join("&")),
@@ -168,7 +181,7 @@ async fn snapshot(scene: &Scene) -> Vec<Value> {
 async fn each_refused_change_has_its_code_and_changes_nothing() {
     let scene = scene().await;
     let before = snapshot(&scene).await;
-    for (action, params, want) in CALLS {
+    for (action, params, want) in CHANGES {
         let (status, code) = scene.world.refused(action, &scene.fill(params)).await;
         assert_eq!(code, *want, "{action} {params}");
         assert_eq!(status, if want.starts_with("iot.") { 200 } else { 400 }, "{action} {params}");
@@ -276,166 +289,3 @@ fn a_failing_store_is_told_by_the_code_of_the_change() {
         }
     }
 }
-
-const MODIFY: &str = "ModifyOTAFirmware";
-const UPDATE: &str = "UpdateOTAJob";
-const STRATEGY: &str = "CancelOTAStrategyByJob";
-const BY_DEVICE: &str = "CancelOTATaskByDevice";
-const CONFIRM: &str = "ConfirmOTATask";
-const UNFINISHED: &str = "ListOTAUnfinishedTaskByDevice";
-const AGAIN: &str = "ReupgradeOTATask";
-const NEW_MODULE: &str = "CreateOTAModule";
-const VERSIONS: &str = "ListOTAModuleVersionsByDevice";
-
-/// Operation, parameters, code.
-#[rustfmt::skip]
-const CALLS: &[(&str, &str, &str)] = &[
-    // Packages.
-    (MODIFY, "ProductKey={P}", "MissingFirmwareId"),
-    (MODIFY, "FirmwareId=x", "MissingProductKey"),
-    (MODIFY, "FirmwareId=x&ProductKey={P}&FirmwareName=%20", "iot.firmware.IncorrectFormattedFirmwareName"),
-    (MODIFY, "FirmwareId=x&ProductKey={P}&FirmwareName={41}", "iot.firmware.IncorrectFormattedFirmwareName"),
-    (MODIFY, "FirmwareId=x&ProductKey={P}&FirmwareName=-a", "iot.firmware.IncorrectFormattedFirmwareName"),
-    (MODIFY, "FirmwareId=x&ProductKey={P}&FirmwareDesc={101}", "iot.firmware.FirmwareDescExceedLimit"),
-    (MODIFY, "FirmwareId=x&ProductKey={P}&FirmwareUdi={LONG}", "iot.firmware.FirmwareUdiExceedLimit"),
-    (MODIFY, "FirmwareId=x&ProductKey={P}", "iot.ota.FirmwareNotFound"),
-    (MODIFY, "FirmwareId={GONE}&ProductKey={P}", "iot.ota.FirmwareNotFound"),
-    (MODIFY, "FirmwareId={FULL}&ProductKey={O}", "iot.ota.FirmwareAndProductKeyMismatch"),
-    (MODIFY, "FirmwareId={FULL}&ProductKey=%3F", "iot.ota.FirmwareAndProductKeyMismatch"),
-    (MODIFY, "FirmwareId={FULL}&ProductKey={P}&FirmwareName=to-3-0", "iot.firmware.AlreadyExistedFirmwareName"),
-    // Jobs.
-    (UPDATE, "MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC", "MissingJobId"),
-    (UPDATE, "JobId=x&TargetSelection=ALL&UpgradeType=STATIC", "MissingMaximumPerMinute"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&UpgradeType=STATIC", "MissingTargetSelection"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL", "MissingUpgradeType"),
-    (UPDATE, "JobId=x&MaximumPerMinute=ten&TargetSelection=ALL&UpgradeType=STATIC", "InvalidMaximumPerMinute"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&TimeoutInMinutes=x", "InvalidTimeoutInMinutes"),
-    (UPDATE, "JobId=x&MaximumPerMinute=9&TargetSelection=?&UpgradeType=?", "iot.ota.InvalidMaximumPerMinute"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=?&UpgradeType=?", "iot.ota.InvalidUpgradeType"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=?&UpgradeType=STATIC&TimeoutInMinutes=0", "iot.firmware.InvalidTargetSelection"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&TimeoutInMinutes=1441&SrcVersionList.1=", "iot.ota.InvalidTimeout"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&SrcVersionList.1=&SrcVersionList.2=", "iot.ota.EmptySrcVersionList"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&{VERSIONS}", "iot.firmware.SrcVersionsSizeExceedMax"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&SrcVersionList.1={65}", "iot.firmware.IncorrectFormattedSrcVersion"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&SrcVersionList.1=1&SrcVersionList.2=1&{TAGS}", "iot.common.InvalidFormattedParameter"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&{TAGS}", "iot.firmware.ParameterSizeExceedMax"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&Tags.1.Key=k", "iot.check.NullParameter"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&Tags.1.Key=k_&Tags.1.Value=v", "iot.common.InvalidFormattedParameter"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC&Tags.1.Key=k&Tags.1.Value=v&Tags.2.Key=k&Tags.2.Value=w", "iot.ota.tag.KeyDuplicated"),
-    (UPDATE, "JobId=x&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC", "iot.ota.taskNotExist"),
-    (UPDATE, "JobId={DONE}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=DYNAMIC", "iot.ota.JobHasFinished"),
-    (UPDATE, "JobId={ENDED}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=DYNAMIC", "iot.ota.JobHasCanceled"),
-    (UPDATE, "JobId={OVER}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=DYNAMIC", "iot.ota.JobHasCanceled"),
-    (UPDATE, "JobId={RUNNING}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=DYNAMIC", "iot.ota.noDynamicJob"),
-    (UPDATE, "JobId={VERIFY}&MaximumPerMinute=10&TargetSelection=SPECIFIC&UpgradeType=DYNAMIC", "iot.ota.noDynamicJob"),
-    (UPDATE, "JobId={VERIFY}&MaximumPerMinute=10&TargetSelection=SPECIFIC&UpgradeType=STATIC", "iot.ota.InvalidUpgradeType"),
-    (UPDATE, "JobId={DYNAMIC}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC", "iot.ota.InvalidUpgradeType"),
-    (UPDATE, "JobId={RUNNING}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=STATIC", "iot.ota.InvalidStrategyType"),
-    (UPDATE, "JobId={DYNAMIC}&MaximumPerMinute=10&TargetSelection=GROUP&UpgradeType=DYNAMIC", "iot.ota.InvalidStrategyType"),
-    (UPDATE, "JobId={DYNAMIC}&MaximumPerMinute=10&TargetSelection=ALL&UpgradeType=DYNAMIC&SrcVersionList.1=2.6", "iot.firmware.UpgradeSrcVersionMismatch"),
-    (STRATEGY, "", "MissingJobId"),
-    (STRATEGY, "JobId=x", "iot.firmware.InvalidOTAJobId"),
-    (STRATEGY, "JobId={RUNNING}", "iot.firmware.NotDynamicJob"),
-    (STRATEGY, "JobId={VERIFY}", "iot.firmware.NotDynamicJob"),
-    (STRATEGY, "JobId={OVER}", "iot.firmware.JobAlreadyCanceled"),
-    // Tasks.
-    (BY_DEVICE, "FirmwareId=x&ProductKey={P}", "MissingDeviceName"),
-    (BY_DEVICE, "DeviceName.1=lamp1&ProductKey={P}", "MissingFirmwareId"),
-    (BY_DEVICE, "DeviceName.1=lamp1&FirmwareId=x", "MissingProductKey"),
-    (BY_DEVICE, "{NAMES}&FirmwareId=x&ProductKey={P}", "iot.firmware.ParameterSizeExceedMax"),
-    (BY_DEVICE, "DeviceName.1=lamp1&DeviceName.2=lamp1&FirmwareId=x&ProductKey={P}", "iot.device.InvalidFormattedDeviceNameInNameArray"),
-    (BY_DEVICE, "DeviceName.1=lamp1&FirmwareId=x&ProductKey=?", "iot.firmware.FirmwareNotFound"),
-    (BY_DEVICE, "DeviceName.1=lamp1&FirmwareId={FULL}&ProductKey=?", "iot.prod.InvalidFormattedProductkey"),
-    (BY_DEVICE, "DeviceName.1=lamp1&FirmwareId={FULL}&ProductKey=a1nothing", "iot.prod.NotExistedProduct"),
-    (BY_DEVICE, "DeviceName.1=lamp1&FirmwareId={FULL}&ProductKey={O}", "iot.firmware.FirmwareAndProductKeyMismatch"),
-    (BY_DEVICE, "DeviceName.1=nobody&FirmwareId={FULL}&ProductKey={P}&JobId=x", "iot.firmware.InvalidOTAJobId"),
-    (BY_DEVICE, "DeviceName.1=nobody&FirmwareId={FULL}&ProductKey={P}&JobId={DYNAMIC}", "iot.firmware.InvalidOTAJobId"),
-    (BY_DEVICE, "DeviceName.1=lamp1&DeviceName.2=nobody&FirmwareId={FULL}&ProductKey={P}", "iot.device.NotExistedDevice"),
-    (BY_DEVICE, "DeviceName.1=lamp5&FirmwareId={FULL}&ProductKey={P}", "iot.firmware.DeviceUpgradeRecordNotFound"),
-    (BY_DEVICE, "DeviceName.1=lamp2&FirmwareId={FULL}&ProductKey={P}&JobId={RUNNING}", "iot.firmware.DeviceUpgradeRecordNotFound"),
-    (BY_DEVICE, "DeviceName.1=lamp5&DeviceName.2=lamp4&FirmwareId={FULL}&ProductKey={P}", "iot.firmware.IncorrectDeviceUpgradeJobStatus"),
-    (BY_DEVICE, "DeviceName.1=lamp3&FirmwareId={FULL}&ProductKey={P}&JobId={ENDED}", "iot.firmware.IncorrectDeviceUpgradeJobStatus"),
-    (CONFIRM, "", "MissingTaskId"),
-    (CONFIRM, "{TASKS}", "iot.firmware.ParameterSizeExceedMax"),
-    (CONFIRM, "TaskId.1=..%2F", "iot.firmware.InvalidOTATaskId"),
-    (CONFIRM, "TaskId.1={SUCCEEDED}&TaskId.2=x", "iot.firmware.InvalidOTATaskId"),
-    (CONFIRM, "TaskId.1={CONFIRM}&TaskId.2={SUCCEEDED}", "iot.firmware.InvalidTaskStatus"),
-    (CONFIRM, "TaskId.1={CONFIRM}&TaskId.2={EARLY}", "iot.firmware.InvalidTaskStatus"),
-    (UNFINISHED, "", "iot.ota.EmptyDeviceInfoParams"),
-    (UNFINISHED, "ProductKey={P}", "iot.ota.EmptyDeviceInfoParams"),
-    (UNFINISHED, "DeviceName=lamp1", "iot.prod.NullProductKey"),
-    (UNFINISHED, "ProductKey=?&DeviceName=?", "iot.prod.InvalidFormattedProductkey"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=abc", "iot.device.InvalidFormattedDeviceNameInNameArray"),
-    (UNFINISHED, "IotId=a-b&ProductKey=?", "iot.device.InvalidIoTId"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1&ModuleName=", "iot.ota.NullOtaModuleName"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1&ModuleName={65}", "iot.ota.InvalidOtaModuleName"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1&TaskStatus=FAILED", "iot.firmware.InvalidTaskStatus"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1&TaskStatusList.1=QUEUED&TaskStatusList.2=x", "iot.firmware.InvalidTaskStatus"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1&TaskStatus=QUEUED&TaskStatusList.1=QUEUED", "iot.firmware.InvalidTaskStatus"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1&TaskStatusList.1=QUEUED&TaskStatusList.2=QUEUED&TaskStatusList.3=QUEUED&TaskStatusList.4=QUEUED&TaskStatusList.5=QUEUED", "iot.firmware.InvalidTaskStatus"),
-    (UNFINISHED, "ProductKey=a1nothing&DeviceName=lamp1", "iot.prod.NotExistedProduct"),
-    (UNFINISHED, "ProductKey={O}&DeviceName=lamp1", "iot.device.NotExistedDevice"),
-    (UNFINISHED, "IotId=unknown", "iot.device.NotExistedDevice"),
-    (AGAIN, "TaskId.1=x", "MissingJobId"),
-    (AGAIN, "JobId=x", "MissingTaskId"),
-    (AGAIN, "JobId=x&{TASKS}", "iot.ota.TooManyOtaTask"),
-    (AGAIN, "JobId=x&TaskId.1=x", "iot.ota.InvalidJobId"),
-    (AGAIN, "JobId={GONEJOB}&TaskId.1=x", "iot.ota.InvalidFirmwareUid"),
-    (AGAIN, "JobId={OVER}&TaskId.1=x", "iot.ota.JobCanceled"),
-    (AGAIN, "JobId={NEVER}&TaskId.1=x", "iot.ota.JobCanceled"),
-    (AGAIN, "JobId={ENDED}&TaskId.1=x&TaskId.2=y", "iot.ota.InvalidTaskId"),
-    (AGAIN, "JobId={ENDED}&TaskId.1=x&TaskId.2={SUCCEEDED}", "iot.ota.InvalidTaskExist"),
-    (AGAIN, "JobId={ENDED}&TaskId.1={CANCELED}&TaskId.2={FAILED}", "iot.ota.UnmatchedJob"),
-    (AGAIN, "JobId={DONE}&TaskId.1={SUCCEEDED}", "iot.ota.FailedTaskNotFound"),
-    (AGAIN, "JobId={RUNNING}&TaskId.1={CONFIRM}", "iot.ota.FailedTaskNotFound"),
-    (AGAIN, "JobId={ORPHANED}&TaskId.1={ORPHAN}", "iot.ota.DeviceNotExist"),
-    (AGAIN, "JobId={ENDED}&TaskId.1={CANCELED}", "iot.ota.DeviceNotReUpgraded"),
-    (AGAIN, "JobId={BUSY}&TaskId.1={FAILED}", "iot.ota.DeviceNotReUpgraded"),
-    // Modules.
-    (NEW_MODULE, "ProductKey={P}", "MissingModuleName"),
-    (NEW_MODULE, "ModuleName=x", "MissingProductKey"),
-    (NEW_MODULE, "ProductKey=?&ModuleName={65}", "iot.ota.CreateOTAModuleParamError"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=a%2Fb", "iot.ota.CreateOTAModuleParamError"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=Default&AliasName={65}", "iot.firmware.ModuleNameReserved"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=STREAMID", "iot.firmware.ModuleNameReserved"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=x&AliasName={65}", "iot.ota.CreateOTAModuleParamError"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=x&AliasName=a%0Ab", "iot.ota.CreateOTAModuleParamError"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=x&Desc={101}", "iot.ota.CreateOTAModuleParamError"),
-    (NEW_MODULE, "ProductKey=?&ModuleName=x", "iot.prod.InvalidFormattedProductkey"),
-    (NEW_MODULE, "ProductKey=a1nothing&ModuleName=x", "iot.prod.NotExistedProduct"),
-    (NEW_MODULE, "ProductKey={P}&ModuleName=mcu", "iot.ota.CreateOTAModuleNameExist"),
-    (NEW_MODULE, "ProductKey={O}&ModuleName=M3", "iot.ota.CreateOTAModuleNameExist"),
-    (NEW_MODULE, "ProductKey={O}&ModuleName=m10", "iot.ota.CreateOTAModuleExceedLimit"),
-    ("UpdateOTAModule", "ProductKey={P}", "MissingModuleName"),
-    ("UpdateOTAModule", "ModuleName=MCU", "MissingProductKey"),
-    ("UpdateOTAModule", "ProductKey=?&ModuleName=x&AliasName={65}", "iot.ota.UpdateOTAModuleParamError"),
-    ("UpdateOTAModule", "ProductKey=?&ModuleName=x&Desc={101}", "iot.ota.UpdateOTAModuleParamError"),
-    ("UpdateOTAModule", "ProductKey=?&ModuleName=x", "iot.prod.InvalidFormattedProductkey"),
-    ("UpdateOTAModule", "ProductKey=a1nothing&ModuleName=x", "iot.prod.NotExistedProduct"),
-    ("UpdateOTAModule", "ProductKey={P}&ModuleName=x", "iot.ota.OTAModuleNotExist"),
-    ("DeleteOTAModule", "ProductKey={P}", "MissingModuleName"),
-    ("DeleteOTAModule", "ModuleName=MCU", "MissingProductKey"),
-    ("DeleteOTAModule", "ProductKey=?&ModuleName=default", "iot.prod.InvalidFormattedProductkey"),
-    ("DeleteOTAModule", "ProductKey=a1nothing&ModuleName=default", "iot.prod.NotExistedProduct"),
-    ("DeleteOTAModule", "ProductKey={P}&ModuleName=DEFAULT", "iot.ota.DeleteOtaDefaultModule"),
-    ("DeleteOTAModule", "ProductKey={P}&ModuleName=a%2Fb", "iot.ota.OTAModuleNotExist"),
-    ("DeleteOTAModule", "ProductKey={P}&ModuleName=m1", "iot.ota.OTAModuleNotExist"),
-    ("DeleteOTAModule", "ProductKey={P}&ModuleName=mcu", "iot.ota.DeleteOTAModulePackageExist"),
-    ("ListOTAModuleByProduct", "", "MissingProductKey"),
-    ("ListOTAModuleByProduct", "ProductKey=?", "iot.prod.InvalidFormattedProductkey"),
-    ("ListOTAModuleByProduct", "ProductKey=a1nothing", "iot.prod.NotExistedProduct"),
-    (VERSIONS, "PageSize=1", "MissingCurrentPage"),
-    (VERSIONS, "CurrentPage=1", "MissingPageSize"),
-    (VERSIONS, "CurrentPage=x&PageSize=1", "InvalidCurrentPage"),
-    (VERSIONS, "CurrentPage=1&PageSize=x", "InvalidPageSize"),
-    (VERSIONS, "CurrentPage=1&PageSize=201", "iot.common.InvalidPageParams"),
-    (VERSIONS, "CurrentPage=0&PageSize=1", "iot.common.InvalidPageParams"),
-    (VERSIONS, "CurrentPage=1&PageSize=1", "iot.prod.NullProductKey"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&DeviceName=lamp1", "iot.prod.NullProductKey"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&ProductKey={P}", "iot.device.NullDeviceName"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&IotId=a-b", "iot.device.InvalidIoTId"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&IotId=unknown", "iot.device.NotExistedDevice"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&ProductKey=?&DeviceName=lamp1", "iot.prod.InvalidFormattedProductkey"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&ProductKey={P}&DeviceName=abc", "iot.device.InvalidFormattedDeviceName"),
-    (VERSIONS, "CurrentPage=1&PageSize=1&ProductKey={P}&DeviceName=nobody", "iot.device.NotExistedDevice"),
-];

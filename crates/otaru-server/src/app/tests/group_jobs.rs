@@ -47,6 +47,43 @@ async fn a_group_holds_20_000_devices() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_job_for_several_groups_takes_each_member_once() {
+    let world = World::new().await;
+    world.fleet(12_000).await;
+    let top = world.group("top_", None).await;
+    let child = world.group("child", Some(&top)).await;
+    let names: Vec<_> = (0..12_000).map(|n| format!("device-{n:06}")).collect();
+    for (group, names) in [(&top, &names[6_000..]), (&child, &names[..11_000])] {
+        for names in names.chunks(200) {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            world.add(group, &names).await;
+        }
+    }
+    let package = world.package("2.0").await;
+    let job = world.create(world.job(&package, Target::Group(top.id.to_string()))).await;
+    world.passes(60_000).await;
+    let filter = TaskFilter::Page(crate::store::Page { skip: 0, take: 1 });
+    let tasks = world.app.tasks(world.caller, job, None, filter).await.unwrap();
+    assert_eq!(tasks.total, 12_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_for_a_group_has_no_more_devices_than_the_operator_allows() {
+    let world = World::with_limits(Limits { job_devices_max: Some(1), ..Limits::default() }).await;
+    let group = world.group("area", None).await;
+    for name in ["dev-a", "dev-b"] {
+        world.device(name).await;
+    }
+    world.add(&group, &["dev-a", "dev-b"]).await;
+    let package = world.package("2.0").await;
+    let new = || world.job(&package, Target::Group(group.id.to_string()));
+    assert_eq!(world.refused(new()).await, "iot.firmware.TooManyDeviceUpgrade");
+    let pair = world.pairs(&["dev-a"]);
+    world.app.remove_from_group(world.caller, group.id.to_string(), pair).await.unwrap();
+    world.create(new()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_for_a_group_takes_members_of_its_product_and_of_child_groups_once() {
     let world = World::new().await;
     for name in ["dev-a", "dev-b", "dev-c", "dev-d"] {

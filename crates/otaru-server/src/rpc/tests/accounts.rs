@@ -481,6 +481,56 @@ async fn lists_show_a_user_the_products_of_its_list_only() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn groups_and_tags_show_a_user_the_devices_of_its_list_only() {
+    let two = Two::new(&InstanceConfig::default(), "").await;
+    let world = &two.world;
+    let limited = world.user("ada", all_of(&[&two.mine.product])).await;
+    let id = async |action: &str, params: &str| {
+        let reply = world.ok(action, params).await;
+        reply["Data"]["GroupId"].as_str().unwrap().to_owned()
+    };
+    let fixed = id("CreateDeviceGroup", "GroupName=area").await;
+    let rule = "GroupName=all_&DynamicGroupExpression=name%20LIKE%20'%25'";
+    let dynamic = id("CreateDeviceDynamicGroup", rule).await;
+    let into = |things: &Things| {
+        let name = things.get("DeviceName").unwrap();
+        let key = &things.product;
+        format!("GroupId={fixed}&Device.1.ProductKey={key}&Device.1.DeviceName={name}")
+    };
+    for things in [&two.mine, &two.theirs] {
+        let key = &things.product;
+        world.ok("BatchAddDeviceGroupRelations", &into(things)).await;
+        let name = things.get("DeviceName").unwrap();
+        let props = format!("ProductKey={key}&DeviceName={name}&Props={{\"a\":\"b\"}}");
+        world.ok("SaveDeviceProp", &props).await;
+        let tag = "ProductTag.1.TagKey=a&ProductTag.1.TagValue=b";
+        world.ok("CreateProductTags", &format!("ProductKey={key}&{tag}")).await;
+    }
+    for (action, params, rows) in [
+        ("QueryDeviceListByDeviceGroup", format!("GroupId={fixed}"), "/Data/SimpleDeviceInfo"),
+        ("QueryDynamicGroupDevices", format!("GroupId={dynamic}"), "/Data/SimpleDeviceInfo"),
+        (
+            "QueryDeviceByTags",
+            "Tag.1.TagKey=a&Tag.1.TagValue=b".to_owned(),
+            "/Data/SimpleDeviceInfo",
+        ),
+        ("ListProductByTags", "ProductTag.1.TagKey=a".to_owned(), "/ProductInfos/ProductInfo"),
+    ] {
+        for (key, want) in [(&limited, 1), (&main_key(), 2)] {
+            let reply = world.reply(key, action, &params).await;
+            let rows = reply.pointer(rows).unwrap().as_array().unwrap();
+            assert_eq!(rows.len(), want, "{action}: {reply}");
+            assert!(rows.iter().any(|row| row["ProductKey"] == two.mine.product.as_str()));
+        }
+    }
+    // Nobody moves what it may not touch.
+    let code = world.code(&limited, "BatchDeleteDeviceGroupRelations", &into(&two.theirs)).await;
+    assert_eq!(code, DENIED);
+    let code = world.code(&limited, "BatchDeleteDeviceGroupRelations", &into(&two.mine)).await;
+    assert_eq!(code, "ok");
+}
+
 fn config(default_id: Option<&str>, others: &[(&str, InstanceState)]) -> InstanceConfig {
     InstanceConfig {
         default_id: default_id.map(str::to_owned),

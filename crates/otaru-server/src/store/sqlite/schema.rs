@@ -20,15 +20,19 @@ const STEPS: &[&str] = &[
 /// # Errors
 /// When the file was written by a newer version, or a step fails.
 pub fn migrate(conn: &Connection) -> Result<()> {
+    migrate_to(conn, STEPS.len())
+}
+
+/// As [`migrate`], but to the layout `newest`.
+pub(super) fn migrate_to(conn: &Connection, newest: usize) -> Result<()> {
     let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let seen = usize::try_from(version).unwrap_or(usize::MAX);
-    if seen > STEPS.len() {
-        let newest = STEPS.len();
+    if seen > newest {
         return Err(StoreError::Engine(format!(
             "the database has layout {version} and this version of otaru knows up to {newest}: run a newer version"
         )));
     }
-    for (n, step) in STEPS.iter().enumerate().skip(seen) {
+    for (n, step) in STEPS.iter().enumerate().take(newest).skip(seen) {
         let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
         transaction.execute_batch(step)?;
         transaction.execute_batch(&format!("PRAGMA user_version = {}", n + 1))?;

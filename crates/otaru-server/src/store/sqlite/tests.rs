@@ -115,3 +115,41 @@ fn the_writer_alone_waits_for_nothing_in_a_file_system_without_shared_memory() {
     engine.transact(&mut |rows| rows.insert_account("one", now).map(|_| ())).unwrap();
     assert!(!folder.path().join("one.db-shm").exists());
 }
+
+#[test]
+fn devices_of_an_older_file_keep_their_numbers_and_are_counted_by_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one.db");
+    let conn = Connection::open(&path).unwrap();
+    schema::migrate_to(&conn, 4).unwrap();
+    conn.execute_batch(
+        "INSERT INTO account (no, name, devices, created_at) VALUES (1, 'main', 3, 0);
+         INSERT INTO product (no, account, key, secret, name, node_type, commodity_code, auth_type, category_key,
+                 description, protocol_type, net_type, validate_type, created_at, devices)
+             VALUES (1, 1, 'a1', 's', 'lamp', 0, '', 'secret', '', '', '', 3, 1, 0, 3);
+         INSERT INTO device (no, product, name, iot_id, secret, nickname, disabled, created_at, activated_at, online_at,
+                 address)
+             VALUES (5, 1, 'lamp5', 'i5', 's', '', 0, 10, NULL, NULL, ''),
+                    (7, 1, 'lamp7', 'i7', 's', '', 0, 10, 20, 30, '10.0.0.1'),
+                    (9, 1, 'lamp9', 'i9', 's', '', 1, 10, 20, 30, '10.0.0.1');",
+    )
+    .unwrap();
+    drop(conn);
+    let mut engine = open(&folder, "one.db");
+    let mut seen = None;
+    engine
+        .transact(&mut |rows| {
+            use crate::store::Tally;
+            use otaru_core::id::{AccountNo, DeviceNo, ProductNo};
+            let want = Tally { devices: 3, unactive: 1, disabled: 1, activated: 2 };
+            assert_eq!(rows.tally(ProductNo(1))?, want);
+            let mut last = rows.device(DeviceNo(9))?.unwrap();
+            assert_eq!((last.disabled, last.status_at.0), (true, 30));
+            rows.delete_device(AccountNo(1), &last)?;
+            last.name = "lamp10".parse().unwrap();
+            seen = Some(rows.insert_device(AccountNo(1), &last)?);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(seen, Some(otaru_core::id::DeviceNo(10)));
+}

@@ -43,6 +43,7 @@ class Server:
         self.arguments = arguments
         self.process = None
         self.http = self.mqtt = "127.0.0.1:0"
+        self.metrics = None
 
     @property
     def mqtt_port(self):
@@ -61,6 +62,8 @@ class Server:
         line = self._ready_line()
         self.http = re.search(r"\bhttp=(\S+)", line)[1]
         self.mqtt = re.search(r"\bmqtt=(\S+)", line)[1]
+        metrics = re.search(r"\bmetrics=(\S+)", line)
+        self.metrics = metrics and metrics[1]
         return self
 
     def _ready_line(self):

@@ -20,6 +20,8 @@ pub struct Config {
     pub data: PathBuf,
     pub http: SocketAddr,
     pub mqtt: SocketAddr,
+    /// Where metrics are read; nowhere without it.
+    pub metrics: Option<SocketAddr>,
     /// Address that callers of the API reach, when it is not that of the listener.
     pub http_base: Option<String>,
     /// Address that devices download from, when it is not the callers'.
@@ -45,6 +47,10 @@ pub struct Settings {
     /// Address for devices; port 0 takes a free one [default: 127.0.0.1:1883]
     #[arg(long, env = "OTARU_MQTT", value_name = "ADDR")]
     mqtt: Option<SocketAddr>,
+    /// Address of `GET /metrics`, which asks nobody who he is: keep it on the loopback or an inner network, such as
+    /// 127.0.0.1:9090 [default: none]
+    #[arg(long, env = "OTARU_METRICS", value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
     /// File of settings in TOML; flags and variables win over it
     #[arg(long, env = "OTARU_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -237,6 +243,7 @@ impl Settings {
             data: self.data.or(below.data),
             http: self.http.or(below.http),
             mqtt: self.mqtt.or(below.mqtt),
+            metrics: self.metrics.or(below.metrics),
             config: self.config,
             http_base: self.http_base.or(below.http_base),
             download_base: self.download_base.or(below.download_base),
@@ -309,6 +316,7 @@ impl Settings {
             data: self.data.unwrap_or_else(|| "otaru-data".into()),
             http: self.http.unwrap_or_else(|| local(8080)),
             mqtt: self.mqtt.unwrap_or_else(|| local(1883)),
+            metrics: self.metrics,
             http_base,
             download_base,
             log: self.log.unwrap_or_else(|| "info".into()),
@@ -362,6 +370,7 @@ mod tests {
             data: "otaru-data".into(),
             http: "127.0.0.1:8080".parse().unwrap(),
             mqtt: "127.0.0.1:1883".parse().unwrap(),
+            metrics: None,
             http_base: None,
             download_base: None,
             log: "info".into(),
@@ -378,6 +387,7 @@ mod tests {
             "--data=d",
             "--http=127.0.0.1:0",
             "--mqtt=127.0.0.1:1",
+            "--metrics=127.0.0.1:2",
             "--http-base=http://a/",
             "--download-base=https://b:1",
             "--log=debug",
@@ -400,6 +410,7 @@ mod tests {
             data = "d"
             http = "127.0.0.1:0"
             mqtt = "127.0.0.1:1"
+            metrics = "127.0.0.1:2"
             http_base = "http://a/"
             download_base = "https://b:1"
             log = "debug"

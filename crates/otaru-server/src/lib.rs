@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod files;
 pub mod http;
+pub mod metrics;
 pub mod mqtt;
 pub mod random;
 pub mod rpc;

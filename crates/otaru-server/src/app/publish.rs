@@ -1,6 +1,7 @@
 //! Messages from a back end to devices.
 
 use super::{App, Caller, Result, lookup};
+use crate::metrics::Dropped;
 use crate::mqtt::{Delivery, Message};
 use otaru_core::id::{DeviceNo, ProductNo};
 use otaru_core::refusal;
@@ -58,6 +59,9 @@ impl App {
 
     fn send(&self, device: DeviceNo, message: Message) {
         let delivered = self.registry.peer(device).map(|peer| self.registry.deliver(peer, message));
+        if delivered.is_none() {
+            self.registry.metrics().dropped.count(Dropped::Offline);
+        }
         if delivered != Some(Delivery::Accepted) {
             tracing::debug!(
                 device.no = device.0,

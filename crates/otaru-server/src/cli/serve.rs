@@ -11,6 +11,7 @@ use crate::config::{Config, Settings};
 use crate::files::{self, upload::Ticket};
 use crate::files::{Files, Urls};
 use crate::http::{self, Backend, Router, Unavailable};
+use crate::metrics::{self, Metrics};
 use crate::mqtt::{self, Gateway, Registry};
 use crate::random::Random;
 use crate::rpc::quota::Quotas;
@@ -35,7 +36,7 @@ const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// Run the service.
 ///
-/// Prints one line to stdout when it listens: `ready http=ADDR mqtt=ADDR`. The first start makes an account and its
+/// Prints one line to stdout when it listens: `ready http=ADDR mqtt=ADDR`, with --metrics also `metrics=ADDR`. The first start makes an account and its
 /// access key, from `OTARU_ACCESS_KEY_ID` and `OTARU_ACCESS_KEY_SECRET` when they are set.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -62,7 +63,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         eprintln!("A new access key, shown only now: {access_key_id} {access_key_secret}");
         eprintln!("It is kept in {}.", server.key_file.display());
     }
-    println!("ready http={} mqtt={}", server.http, server.mqtt);
+    let metrics = server.metrics.map(|address| format!(" metrics={address}")).unwrap_or_default();
+    println!("ready http={} mqtt={}{metrics}", server.http, server.mqtt);
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -82,6 +84,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Address of the device listener.
     pub mqtt: SocketAddr,
+    /// Address where metrics are read, if there is one.
+    pub metrics: Option<SocketAddr>,
     /// The key of the first account.
     pub credentials: Credentials,
     /// The key was made at this start.
@@ -110,6 +114,8 @@ impl Server {
         let folder = Arc::new(Folder::open(&config.data)?);
         let (http_listener, http) = bind(config.http, "http")?;
         let (mqtt_listener, mqtt) = bind(config.mqtt, "mqtt")?;
+        let metrics_listener =
+            config.metrics.map(|address| bind(address, "metrics")).transpose()?;
         let secret = folder.secret(&random)?;
         let key = folder.access_key(key, &random)?;
 
@@ -118,7 +124,8 @@ impl Server {
         let (store, store_handle) = Store::threaded(engine, READERS)?;
         let base = config.http_base.unwrap_or_else(|| default_base(http));
         let urls = Urls::new(base, secret).with_download_base(config.download_base);
-        let registry = Arc::new(Registry::default());
+        let metrics = Metrics::default();
+        let registry = Arc::new(Registry::new(metrics.clone()));
         let files = Files::open(&folder.files())
             .with_context(|| format!("{} can't be opened", folder.files().display()))?;
         let app = App::new(
@@ -149,7 +156,8 @@ impl Server {
         let rpc = Rpc::open(app.clone(), quotas).await?.with_instances(&config.instances).await?;
         let backend = Doors { app: app.clone(), rpc };
         let housekeeping = files::sweep::run(app.clone(), files.clone(), clock.clone());
-        let router = Router { backend, files, urls, clock: clock.clone(), random };
+        let router =
+            Router { backend, files, urls, clock: clock.clone(), random, metrics: metrics.clone() };
         let gatekeeper = Gatekeeper(app.clone());
         let limits = otaru_mqtt::session::Limits::default();
         let gateway = Arc::new(Gateway::new(gatekeeper, registry.clone(), clock, limits));
@@ -167,10 +175,15 @@ impl Server {
         tasks.spawn(gateway.clone().sweep());
         tasks.spawn(mqtt::serve(gateway, mqtt_listener));
         let listening = tokio::spawn(http::serve(Arc::new(router), http_listener, stopped));
+        let metrics_address = metrics_listener.map(|(listener, address)| {
+            tasks.spawn(metrics::serve(metrics, listener));
+            address
+        });
         folder.write_endpoint(http, mqtt)?;
         Ok(Self {
             http,
             mqtt,
+            metrics: metrics_address,
             credentials: key.credentials,
             key_is_new: key.is_new,
             key_file: folder.key_file(),

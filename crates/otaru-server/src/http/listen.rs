@@ -2,6 +2,7 @@
 
 use super::long::{Kept, LongTargets};
 use super::{Backend, LongTarget, Router};
+use crate::metrics::{Door, HttpEnded, Metrics};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -49,12 +50,15 @@ pub async fn serve<B: Backend>(
         match accepted {
             Ok((socket, _)) => {
                 let connection = connection(Arc::clone(&router), socket, stop.clone());
+                let open = Open::new(router.metrics.clone());
                 connections.spawn(async move {
                     connection.await;
+                    drop(open);
                     drop(permit);
                 });
             }
             Err(error) => {
+                router.metrics.accept_errors.count(Door::Http);
                 tracing::warn!(%error, "a connection was not accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -72,6 +76,7 @@ async fn connection<B: Backend>(
     socket: TcpStream,
     mut stop: watch::Receiver<bool>,
 ) {
+    let metrics = router.metrics.clone();
     // Heads and bodies leave in one piece anyway. The connection works without it too.
     let _ = socket.set_nodelay(true);
     let kept = Kept::default();
@@ -100,7 +105,36 @@ async fn connection<B: Backend>(
             serving.await
         }
     };
+    metrics.http_ended.count(how(ended.as_ref().err()));
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended: {error}");
+    }
+}
+
+/// A connection as long as it is counted as open.
+struct Open(Metrics);
+
+impl Open {
+    fn new(metrics: Metrics) -> Self {
+        metrics.accepted.count(Door::Http);
+        metrics.connections.gauge(Door::Http).inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.gauge(Door::Http).dec();
+    }
+}
+
+/// Under which label the end of a connection is counted.
+fn how(error: Option<&hyper::Error>) -> HttpEnded {
+    match error {
+        None => HttpEnded::Done,
+        Some(error) if error.is_timeout() => HttpEnded::HeadTimeout,
+        Some(error) if error.is_parse_too_large() => HttpEnded::HeadTooLarge,
+        Some(error) if error.is_parse() => HttpEnded::Malformed,
+        Some(_) => HttpEnded::Broken,
     }
 }

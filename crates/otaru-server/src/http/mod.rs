@@ -12,6 +12,7 @@ pub use listen::serve;
 use crate::clock::Clock;
 use crate::files::upload::{Ticket, is_form, upload};
 use crate::files::{DoorError, Files, Urls, download::download};
+use crate::metrics::{FileCode, Metrics};
 use crate::random::Random;
 use crate::rpc;
 use crate::rpc::gateway::{BODY_BYTES_MAX, request_id};
@@ -68,6 +69,7 @@ pub struct Router<B> {
     pub urls: Urls,
     pub clock: Clock,
     pub random: Random,
+    pub metrics: Metrics,
 }
 
 /// A body that is there already.
@@ -96,7 +98,10 @@ impl<B: Backend> Router<B> {
         } else {
             Err(DoorError::method())
         };
-        outcome.unwrap_or_else(|error| error.answer(&request_id(self.random.number()), &host))
+        outcome.unwrap_or_else(|error| {
+            self.metrics.file_errors.count(FileCode::of(error.code));
+            error.answer(&request_id(self.random.number()), &host)
+        })
     }
 
     async fn form(

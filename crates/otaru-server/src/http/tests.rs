@@ -64,6 +64,7 @@ impl Node {
             urls: urls.clone(),
             clock: clock.clone(),
             random: Random::seeded(1),
+            metrics: crate::metrics::Metrics::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(Arc::new(router), listener, stopped));

@@ -3,10 +3,12 @@
 mod act;
 
 use super::auth::Credentials;
+use super::ends;
 use super::mailbox::{CloseReason, Mailbox, Message};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Unavailable};
+use crate::metrics::{Dropped, Metrics, Phase, Refused};
 use bytes::{Buf, BytesMut};
 use otaru_core::message::Upgrade;
 use otaru_mqtt::acks::Ticket;
@@ -30,9 +32,9 @@ thread_local! {
     static WRITE: RefCell<BytesMut> = RefCell::default();
 }
 
-/// Why a connection ended, for the log.
+/// Why a connection ended, for the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error("the device said goodbye")]
     Farewell,
     #[error("the device closed the connection")]
@@ -129,6 +131,8 @@ impl<D: Devices> Connection<D> {
                 break end;
             }
         };
+        let phase = if self.online.is_some() { Phase::Device } else { Phase::Stranger };
+        self.metrics().mqtt_ended.count((phase, ends::ended(end)));
         tracing::debug!(address = %self.address, "a device connection ended: {end}");
         self.link.close();
     }
@@ -176,6 +180,10 @@ impl<D: Devices> Connection<D> {
         Ok(())
     }
 
+    fn metrics(&self) -> &Metrics {
+        self.gateway.registry.metrics()
+    }
+
     fn now_ms(&self) -> u64 {
         self.gateway.clock.now().mono_ms
     }
@@ -207,7 +215,7 @@ impl<D: Devices> Connection<D> {
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     if let (None, Some(code)) = (&self.online, error.connect_code()) {
-                        return self.refuse(code);
+                        return self.refuse(code, ends::refused(error));
                     }
                     return Err(error.into());
                 }
@@ -218,7 +226,8 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Turns the device away with a CONNACK.
-    fn refuse(&mut self, code: ConnectCode) -> Result<(), End> {
+    fn refuse(&mut self, code: ConnectCode, why: Refused) -> Result<(), End> {
+        self.metrics().mqtt_refused.count(why);
         self.write(|session, out| session.refuse(code, out))?;
         Err(End::Refused(code))
     }
@@ -229,7 +238,10 @@ impl<D: Devices> Connection<D> {
             let has_window = self.session.in_flight() < self.gateway.limits.downlink_in_flight_max;
             let fits = |qos| qos == Qos::AtMostOnce || has_window;
             let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
-            let Some(qos) = self.heard_at(&message) else { continue };
+            let Some(qos) = self.heard_at(&message) else {
+                self.metrics().dropped.count(Dropped::NotSubscribed);
+                continue;
+            };
             let mut outcome = Ok(None);
             self.write(|session, out| {
                 outcome = session.publish(message.topic, message.payload, qos, out);

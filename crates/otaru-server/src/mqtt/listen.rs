@@ -1,6 +1,7 @@
 //! Listening for devices.
 
 use super::{Devices, Gateway, Link};
+use crate::metrics::Door;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub async fn serve<D: Devices>(gateway: Arc<Gateway<D>>, listener: TcpListener) 
             }
             Err(error) => {
                 // Out of descriptors, most likely: others have to close first.
+                gateway.registry.metrics().accept_errors.count(Door::Mqtt);
                 tracing::warn!(%error, "a device could not be accepted: {error}");
                 let clock = &gateway.clock;
                 clock.sleep_until(clock.now().mono_ms + ACCEPT_PAUSE_MS).await;

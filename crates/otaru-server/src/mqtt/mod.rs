@@ -6,6 +6,7 @@
 
 mod auth;
 mod connection;
+mod ends;
 #[cfg(test)]
 mod line;
 mod link;

@@ -1,6 +1,7 @@
 //! Who is connected. Sessions are keyed by the device that the username names: a client id may change at each connect.
 
 use super::mailbox::{CloseReason, Mailbox, Message};
+use crate::metrics::{Door, Dropped, Metrics};
 use otaru_core::hash::Map;
 use otaru_core::id::{DeviceNo, ProductNo};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -42,6 +43,7 @@ const KICKS_KEPT: usize = 65_536;
 pub struct Registry {
     inner: Mutex<Inner>,
     left: Notify,
+    metrics: Metrics,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +67,15 @@ struct Entry {
 }
 
 impl Registry {
+    /// `metrics` count what becomes of connections and messages.
+    pub fn new(metrics: Metrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Each change below is whole before anything could panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -76,6 +87,8 @@ impl Registry {
         inner.last_connection += 1;
         let (no, mailbox) = (inner.last_connection, Arc::new(Mailbox::default()));
         inner.connections.insert(no, Arc::clone(&mailbox));
+        self.metrics.accepted.count(Door::Mqtt);
+        self.metrics.connections.gauge(Door::Mqtt).inc();
         (no, mailbox)
     }
 
@@ -114,7 +127,9 @@ impl Registry {
     /// A connection ends.
     pub(super) fn leave(&self, no: ConnectionNo, peer: Option<Peer>) {
         let mut inner = self.inner();
-        inner.connections.remove(&no);
+        if inner.connections.remove(&no).is_some() {
+            self.metrics.connections.gauge(Door::Mqtt).dec();
+        }
         if let Some(peer) = peer
             && inner.devices.get(&peer.device).is_some_and(|entry| entry.epoch == peer.epoch)
             && let Some(entry) = inner.devices.remove(&peer.device)
@@ -133,9 +148,17 @@ impl Registry {
     pub fn deliver(&self, peer: Peer, message: Message) -> Delivery {
         let mailbox = match self.inner().devices.get(&peer.device) {
             Some(entry) if entry.epoch == peer.epoch => Arc::clone(&entry.mailbox),
-            _ => return Delivery::Gone,
+            _ => {
+                self.metrics.dropped.count(Dropped::Offline);
+                return Delivery::Gone;
+            }
         };
-        if mailbox.put(message) { Delivery::Accepted } else { Delivery::Gone }
+        if mailbox.put(message) {
+            return Delivery::Accepted;
+        }
+        let is_slow = mailbox.closed() == Some(CloseReason::Slow);
+        self.metrics.dropped.count(if is_slow { Dropped::Slow } else { Dropped::Offline });
+        Delivery::Gone
     }
 
     /// The connection of a device.

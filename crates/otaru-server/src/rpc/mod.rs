@@ -42,6 +42,7 @@ use otaru_core::refusal::{self, Refusal};
 use otaru_core::time::{Now, Timestamp};
 
 use crate::app::{App, AppError, Caller, Signer};
+use crate::metrics::RpcCode;
 use crate::store::{self, StoreError};
 use auth::{AccessKey, KeyStatus, Temporary};
 use error::GatewayError;
@@ -131,7 +132,10 @@ impl Rpc {
         let (format, checked) = check(&request, now.wall);
         let checked = match checked {
             Ok(checked) => checked,
-            Err(error) => return Answer::error(format, error, id, host),
+            Err(error) => {
+                self.count(&error);
+                return Answer::error(format, error, id, host);
+            }
         };
         let action = checked.call.action();
         match self.call(&checked, now).await {
@@ -142,9 +146,14 @@ impl Rpc {
             }
             Err(Failure::Gateway(error)) => {
                 tracing::debug!(action, request.id = %id, code = %error.code, "refused a request of `{action}`");
+                self.count(&error);
                 Answer::error(format, error, id, host)
             }
         }
+    }
+
+    fn count(&self, error: &GatewayError) {
+        self.app.registry.metrics().rpc_errors.count(RpcCode::of(&error.code));
     }
 
     /// Lets a request in, from the look-up of its key on, and runs its operation.

@@ -1,10 +1,12 @@
 //! What a connection does about each thing that a device says.
 
 use super::{Answer, Connection, End, Online, Reply, Waiting};
+use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::Credentials;
 use crate::mqtt::topics::{Owner, Uplink, without_query};
 use crate::mqtt::{
-    Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, Report, SUBSCRIPTIONS_MAX, Unavailable,
+    Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, REPORTS_MAX, Report, SUBSCRIPTIONS_MAX,
+    Unavailable,
 };
 use bytes::Bytes;
 use otaru_core::message::{Inform, Progress, Request, Upgrade, reply};
@@ -19,6 +21,9 @@ impl<D: Devices> Connection<D> {
         match event {
             Event::Connect(connect) => self.connect(&connect),
             Event::Publish { topic, payload, ticket, dup: _ } => {
+                if self.session.acks_waiting() >= self.gateway.limits.uplink_in_flight_max {
+                    self.metrics().delayed.count(Delayed::Acknowledgements);
+                }
                 self.published(&topic, &payload, ticket)
             }
             Event::Subscribe { packet_id, filters } => {
@@ -46,7 +51,7 @@ impl<D: Devices> Connection<D> {
                 self.waiting = Some(Waiting::Identity(identity, Box::new((credentials, kicks))));
                 Ok(())
             }
-            Err(code) => self.refuse(code),
+            Err(code) => self.refuse(code, unacceptable(code)),
         }
     }
 
@@ -57,19 +62,22 @@ impl<D: Devices> Connection<D> {
     ) -> Result<(), End> {
         let Some(Waiting::Identity(_, asked)) = self.waiting.take() else { return Ok(()) };
         let (credentials, kicks) = *asked;
-        let Ok(identity) = result else { return self.refuse(ConnectCode::ServerUnavailable) };
+        let Ok(identity) = result else {
+            return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable);
+        };
         // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
         let is_proven = credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
+        let why = if identity.is_some() { Refused::Signature } else { Refused::UnknownDevice };
         let Some(identity) = identity.filter(|_| is_proven) else {
-            return self.refuse(ConnectCode::BadUsernameOrPassword);
+            return self.refuse(ConnectCode::BadUsernameOrPassword, why);
         };
         if identity.disabled {
-            return self.refuse(ConnectCode::NotAuthorized);
+            return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled);
         }
         let Credentials { product_key, device_name, .. } = credentials;
         let Identity { device, product, .. } = identity;
         let Some(peer) = self.gateway.registry.enter(product, device, &self.mailbox, kicks) else {
-            return self.refuse(ConnectCode::ServerUnavailable);
+            return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked);
         };
         self.online = Some(Box::new(Online { peer, owner: Owner { product_key, device_name } }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
@@ -112,7 +120,9 @@ impl<D: Devices> Connection<D> {
                 Progress::parse(payload).map(|progress| (Report::Progress(progress), None))
             }
             uplink @ (Uplink::Pull | Uplink::LegacyPull) => {
-                let Some(request) = Request::parse(payload) else { return self.ack(ticket) };
+                let Some(request) = Request::parse(payload) else {
+                    return self.drop_one(ticket, Dropped::Malformed);
+                };
                 let topic = without_query(topic);
                 // An unknown module has no task, and so no answer of its own; nor has one that can't be.
                 let Some(module) = ModuleName::reported(request.module()) else {
@@ -125,15 +135,17 @@ impl<D: Devices> Connection<D> {
                 Ok((Report::Pull(module), Some(reply)))
             }
             Uplink::Thing => {
-                let Some(request) = Request::parse(payload) else { return self.ack(ticket) };
+                let Some(request) = Request::parse(payload) else {
+                    return self.drop_one(ticket, Dropped::Malformed);
+                };
                 return self.answer(ticket, Uplink::Thing, without_query(topic), &request.id);
             }
             Uplink::Time => return self.tell_time(ticket, payload),
-            Uplink::Unheard => return self.ack(ticket),
+            Uplink::Unheard => return self.drop_one(ticket, Dropped::Unheard),
             Uplink::Foreign => {
                 let Owner { product_key, device_name } = &online.owner;
                 tracing::debug!(%product_key, %device_name, "a message to a foreign topic was dropped");
-                return self.ack(ticket);
+                return self.drop_one(ticket, Dropped::Foreign);
             }
         };
         match report {
@@ -145,9 +157,15 @@ impl<D: Devices> Connection<D> {
             Err(error) => {
                 let Owner { product_key, device_name } = &online.owner;
                 tracing::info!(%product_key, %device_name, "a report was ignored: {error}");
-                self.ack(ticket)
+                self.drop_one(ticket, Dropped::Malformed)
             }
         }
+    }
+
+    /// Acknowledges a message that goes nowhere.
+    fn drop_one(&mut self, ticket: Option<Ticket>, why: Dropped) -> Result<(), End> {
+        self.metrics().dropped.count(why);
+        self.ack(ticket)
     }
 
     fn ack(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
@@ -214,6 +232,9 @@ impl<D: Devices> Connection<D> {
     ) -> Result<(), End> {
         let Some(Waiting::Place(_, answer)) = self.waiting.take() else { return Ok(()) };
         self.reports.push_back((result.map_err(|Unavailable| End::Unkept)?, answer));
+        if self.reports.len() >= REPORTS_MAX {
+            self.metrics().delayed.count(Delayed::Reports);
+        }
         Ok(())
     }
 
@@ -240,6 +261,15 @@ impl<D: Devices> Connection<D> {
             }
             (Some(Reply::Legacy { .. }) | None, _) => Ok(()),
         }
+    }
+}
+
+/// What is counted for a claim that can't be one of a device.
+fn unacceptable(code: ConnectCode) -> Refused {
+    match code {
+        ConnectCode::IdentifierRejected => Refused::ClientId,
+        ConnectCode::NotAuthorized => Refused::AuthType,
+        _ => Refused::Credentials,
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Heard {
     /// Places in the queue of reports.
     pub(super) places: Semaphore,
     pub(super) upgrade: Mutex<Option<Upgrade>>,
+    /// Look-ups of the device `slow-look-up` that may end.
+    pub(super) looks: Semaphore,
 }
 
 impl Heard {
@@ -68,6 +70,13 @@ impl Devices for Arc<Heard> {
             (PRODUCT, "dev-002") => Ok(Some(identity(2, false))),
             (PRODUCT, "disabled") => Ok(Some(identity(3, true))),
             (PRODUCT, "database-down") => Err(Unavailable),
+            (PRODUCT, "slow-look-up") => {
+                let heard = Arc::clone(self);
+                return Box::pin(async move {
+                    heard.looks.acquire().await.map_err(|_| Unavailable)?.forget();
+                    Ok(Some(identity(4, false)))
+                });
+            }
             _ => Ok(None),
         };
         Box::pin(async { result })
@@ -120,6 +129,7 @@ impl Node {
             holds: Mutex::default(),
             places: Semaphore::new(Semaphore::MAX_PERMITS),
             upgrade: Mutex::default(),
+            looks: Semaphore::new(0),
         });
         let registry = Arc::new(Registry::default());
         let clock = Clock::simulated(Timestamp(START_MS));

@@ -1,6 +1,7 @@
 //! The whole door on memory links: real connections, a device of `otaru-mqtt`, and a list of what the server heard.
 
 mod connects;
+mod counts;
 mod custom;
 mod harness;
 mod limits;

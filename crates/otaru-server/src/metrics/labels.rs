@@ -1,0 +1,296 @@
+//! Labels of metrics. They come from closed sets, so that no stranger can make a series of his own.
+
+use super::family::Labels;
+
+/// A set of values that a label can have.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident $key:literal { $($(#[$why:meta])* $value:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$why])* $value,)+
+        }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            /// As it stands in the exposition.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$value => $text,)+
+                }
+            }
+        }
+
+        impl Labels for $name {
+            fn all() -> Vec<Self> {
+                Self::ALL.to_vec()
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn pairs(self) -> Vec<(&'static str, &'static str)> {
+                vec![($key, self.as_str())]
+            }
+        }
+    };
+}
+
+label! {
+    /// Where somebody connects.
+    Door "door" {
+        Mqtt = "mqtt",
+        Http = "http",
+    }
+}
+
+label! {
+    /// Whether a connection of a device was let in already.
+    Phase "phase" {
+        /// Nobody knows yet who it is.
+        Stranger = "stranger",
+        Device = "device",
+    }
+}
+
+label! {
+    /// Why a connection of a device ended.
+    Ended "reason" {
+        /// DISCONNECT.
+        Farewell = "farewell",
+        /// The peer closed.
+        Eof = "eof",
+        /// The socket failed.
+        Broken = "broken",
+        /// Bytes that are no packet of MQTT.
+        Malformed = "malformed",
+        /// A longer packet was announced than is accepted.
+        TooLarge = "too_large",
+        /// Well-formed, but not allowed there: another first packet than CONNECT, a second one, `QoS` 2.
+        Protocol = "protocol",
+        /// The CONNECT was refused: see [`Refused`].
+        Refused = "refused",
+        /// It doesn't read what it is sent.
+        Slow = "slow",
+        /// The same device connected again.
+        Replaced = "replaced",
+        /// The device was disabled or deleted.
+        Kicked = "kicked",
+        /// Nothing came for longer than the keepalive, or no CONNECT in its time.
+        Silent = "silent",
+        /// The server stops.
+        Shutdown = "shutdown",
+        /// A report could not be kept.
+        Unkept = "unkept",
+    }
+}
+
+label! {
+    /// Why a CONNECT was refused.
+    Refused "reason" {
+        /// A version of MQTT that is not spoken.
+        Version = "version",
+        /// A client id that is too long, or empty with a session to keep.
+        ClientId = "client_id",
+        /// A keepalive outside the range.
+        Keepalive = "keepalive",
+        /// Username, password or parameters of the client id that can't be those of a device.
+        Credentials = "credentials",
+        /// A way of authentication that is not offered.
+        AuthType = "auth_type",
+        /// No such device.
+        UnknownDevice = "unknown_device",
+        /// A signature that the secret of the device doesn't make.
+        Signature = "signature",
+        Disabled = "disabled",
+        /// The store could not say.
+        Unavailable = "unavailable",
+        /// Disabled or deleted while it was looked up.
+        Kicked = "kicked",
+    }
+}
+
+label! {
+    /// Why a message went nowhere.
+    Dropped "reason" {
+        /// From a device, to a topic that is not its own.
+        Foreign = "foreign_topic",
+        /// From a device, to a topic of its own that nobody hears.
+        Unheard = "unheard_topic",
+        /// From a device, no report or request of the form that its topic asks for.
+        Malformed = "malformed",
+        /// To a device that is not connected.
+        Offline = "offline",
+        /// To a device that has not subscribed to the topic.
+        NotSubscribed = "not_subscribed",
+        /// To a device that doesn't read: its connection is given up.
+        Slow = "slow",
+    }
+}
+
+label! {
+    /// Why a device is not read for a moment.
+    Delayed "reason" {
+        /// Its reports wait for their commit.
+        Reports = "reports",
+        /// Its messages wait for their acknowledgement.
+        Acknowledgements = "acknowledgements",
+    }
+}
+
+label! {
+    /// How a connection to the HTTP listener ended.
+    HttpEnded "reason" {
+        /// In order.
+        Done = "done",
+        /// No whole head came in its time.
+        HeadTimeout = "head_timeout",
+        /// A head that is longer than hyper reads.
+        HeadTooLarge = "head_too_large",
+        /// Bytes that are no HTTP.
+        Malformed = "malformed",
+        /// The peer closed in the middle, or the socket failed.
+        Broken = "broken",
+    }
+}
+
+label! {
+    /// Code of a refusal by the file doors.
+    FileCode "code" {
+        MalformedPost = "MalformedPOSTRequest",
+        FileCount = "IncorrectNumberOfFilesInPOSTRequest",
+        LongField = "FieldItemTooLong",
+        UnknownKey = "InvalidAccessKeyId",
+        Signature = "SignatureDoesNotMatch",
+        Denied = "AccessDenied",
+        TooLarge = "EntityTooLarge",
+        NoSuchKey = "NoSuchKey",
+        Method = "MethodNotAllowed",
+        Range = "InvalidRange",
+        Unavailable = "ServiceUnavailable",
+        Other = "other",
+    }
+}
+
+label! {
+    /// Code of a gateway error of the signed API. Those that end with the name of a parameter are one each.
+    RpcCode "code" {
+        Missing = "Missing*",
+        Invalid = "Invalid*",
+        Method = "UnsupportedHTTPMethod",
+        Length = "ContentLengthDoesNotMatch",
+        ContentMd5 = "ContentMD5NotMatched",
+        Format = "InvalidParameter.Format",
+        UnknownAction = "InvalidAction.NotFound",
+        IncompleteSignature = "IncompleteSignature",
+        SignatureMethod = "InvalidSignatureMethod",
+        TimestampFormat = "InvalidTimeStamp.Format",
+        TimestampExpired = "InvalidTimeStamp.Expired",
+        UnknownKey = "InvalidAccessKeyId.NotFound",
+        InactiveKey = "InvalidAccessKeyId.Inactive",
+        DisabledAccount = "Forbidden.AccessKeyDisabled",
+        ForeignToken = "InvalidSecurityToken.Malformed",
+        TokenOfOtherKey = "InvalidSecurityToken.MismatchWithAccessKey",
+        TokenExpired = "InvalidSecurityToken.Expired",
+        Signature = "SignatureDoesNotMatch",
+        NonceUsed = "SignatureNonceUsed",
+        ThrottledUser = "Throttling.User",
+        ThrottledServer = "Throttling.Api",
+        Unavailable = "ServiceUnavailable",
+        Internal = "InternalError",
+        Other = "other",
+    }
+}
+
+impl FileCode {
+    pub fn of(code: &str) -> Self {
+        Self::ALL.iter().copied().find(|known| known.as_str() == code).unwrap_or(Self::Other)
+    }
+}
+
+impl RpcCode {
+    pub fn of(code: &str) -> Self {
+        let exact = Self::ALL.iter().copied().find(|known| known.as_str() == code);
+        exact.unwrap_or(match code {
+            _ if code.starts_with("Missing") => Self::Missing,
+            _ if code.starts_with("Invalid") => Self::Invalid,
+            _ => Self::Other,
+        })
+    }
+}
+
+impl<A: Labels, B: Labels> Labels for (A, B) {
+    fn all() -> Vec<Self> {
+        A::all().into_iter().flat_map(|a| B::all().into_iter().map(move |b| (a, b))).collect()
+    }
+
+    fn index(self) -> usize {
+        self.0.index() * B::all().len() + self.1.index()
+    }
+
+    fn pairs(self) -> Vec<(&'static str, &'static str)> {
+        [self.0.pairs(), self.1.pairs()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::DoorError;
+    use crate::rpc::error::GatewayError;
+
+    #[test]
+    fn every_refusal_of_the_file_doors_has_its_series() {
+        for error in [
+            DoorError::malformed(),
+            DoorError::file_count(),
+            DoorError::long_field(),
+            DoorError::unknown_key_id(),
+            DoorError::wrong_signature(),
+            DoorError::policy(""),
+            DoorError::expired_url(),
+            DoorError::too_large(1),
+            DoorError::no_such_key(),
+            DoorError::method(),
+            DoorError::range(1),
+            DoorError::unavailable(),
+        ] {
+            assert_eq!(FileCode::of(error.code).as_str(), error.code);
+        }
+        assert_eq!(FileCode::of("NewCode"), FileCode::Other);
+    }
+
+    #[test]
+    fn no_caller_can_make_a_series_by_naming_a_parameter() {
+        for (error, want) in [
+            (GatewayError::missing("FirmwareId"), "Missing*"),
+            (GatewayError::invalid("whatever a caller repeats"), "Invalid*"),
+            (GatewayError::method(), "UnsupportedHTTPMethod"),
+            (GatewayError::length(), "ContentLengthDoesNotMatch"),
+            (GatewayError::content_md5(), "ContentMD5NotMatched"),
+            (GatewayError::format(), "InvalidParameter.Format"),
+            (GatewayError::unknown_action(), "InvalidAction.NotFound"),
+            (GatewayError::incomplete_signature(), "IncompleteSignature"),
+            (GatewayError::signature_method(), "InvalidSignatureMethod"),
+            (GatewayError::timestamp_format(), "InvalidTimeStamp.Format"),
+            (GatewayError::timestamp_expired(), "InvalidTimeStamp.Expired"),
+            (GatewayError::unknown_key(), "InvalidAccessKeyId.NotFound"),
+            (GatewayError::inactive_key(), "InvalidAccessKeyId.Inactive"),
+            (GatewayError::disabled_account(), "Forbidden.AccessKeyDisabled"),
+            (GatewayError::foreign_token(), "InvalidSecurityToken.Malformed"),
+            (GatewayError::token_of_other_key(), "InvalidSecurityToken.MismatchWithAccessKey"),
+            (GatewayError::token_expired(), "InvalidSecurityToken.Expired"),
+            (GatewayError::signature("x"), "SignatureDoesNotMatch"),
+            (GatewayError::nonce_used(), "SignatureNonceUsed"),
+            (GatewayError::throttled_user(), "Throttling.User"),
+            (GatewayError::throttled_server(), "Throttling.Api"),
+            (GatewayError::unavailable(), "ServiceUnavailable"),
+            (GatewayError::internal(), "InternalError"),
+        ] {
+            assert_eq!(RpcCode::of(&error.code).as_str(), want, "{}", error.code);
+        }
+        assert_eq!(RpcCode::of("Strange"), RpcCode::Other);
+    }
+}

@@ -1,0 +1,38 @@
+//! What is counted when a connection ends or a CONNECT is refused.
+
+use super::connection::End;
+use super::mailbox::CloseReason;
+use crate::metrics::{Ended, Refused};
+use otaru_mqtt::codec::DecodeError;
+use otaru_mqtt::session::ProtocolError;
+
+/// Under which label the end of a connection is counted.
+pub(super) fn ended(end: End) -> Ended {
+    match end {
+        End::Farewell => Ended::Farewell,
+        End::Eof => Ended::Eof,
+        End::Broken(_) => Ended::Broken,
+        End::Protocol(
+            ProtocolError::Decode(DecodeError::TooLarge { .. }) | ProtocolError::PayloadTooLarge(_),
+        ) => Ended::TooLarge,
+        End::Protocol(ProtocolError::Decode(_)) => Ended::Malformed,
+        End::Protocol(_) => Ended::Protocol,
+        End::Refused(_) => Ended::Refused,
+        End::Slow | End::Closed(CloseReason::Slow) => Ended::Slow,
+        End::Closed(CloseReason::Replaced) => Ended::Replaced,
+        End::Closed(CloseReason::Kicked) => Ended::Kicked,
+        End::Closed(CloseReason::Silent) => Ended::Silent,
+        End::Closed(CloseReason::Shutdown) => Ended::Shutdown,
+        End::Unkept => Ended::Unkept,
+    }
+}
+
+/// Why a CONNECT is refused that breaks a rule of MQTT itself.
+pub(super) fn refused(error: ProtocolError) -> Refused {
+    match error {
+        ProtocolError::Decode(DecodeError::Version) => Refused::Version,
+        ProtocolError::Keepalive(_) => Refused::Keepalive,
+        // No other error has a code that the client could be told.
+        _ => Refused::ClientId,
+    }
+}

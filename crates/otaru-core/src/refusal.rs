@@ -55,7 +55,6 @@ codes! {
     SYSTEM_EXCEPTION = "iot.system.SystemException", "An internal error occurred. Try again later.";
     INSTANCE_NOT_FOUND = "iot.system.InstanceNotFound", "The instance ID does not exist.";
     INSTANCE_OFF = "iot.Sre.IotInstanceStatusForbidden", "Instance status forbidden.";
-    API_NOT_SUPPORTED = "iot.common.APINotSupportedInInstance", "This API operation is not supported in this instance.";
     INVALID_PAGE = "iot.common.InvalidPageParams", "The specified pagination size or pagination parameter is invalid.";
     INVALID_PARAMETER = "iot.common.InvalidFormattedParameter", "The parameter format is invalid.";
     NULL_PARAMETER = "iot.check.NullParameter", "Specify parameter is null.";
@@ -244,8 +243,6 @@ codes! {
         "The source version differs from that of the delta package.";
     NO_DEVICE_CAN_UPGRADE = "iot.firmware.NoDeviceCanUpgrade", "No device can be upgraded.";
     TOO_MANY_DEVICES_IN_JOB = "iot.firmware.TooManyDeviceUpgrade", "Too many devices are to be upgraded.";
-    TOO_MANY_DEVICES_AT_TIME = "iot.firmware.TooManyDeviceUpgradeForScheduleTime",
-        "Too many devices are to be upgraded at the schedule time.";
 
     DYNAMIC_SPECIFIC = "iot.firmware.DynamicSpecificNotSupported", "A dynamic job cannot be SPECIFIC.";
     DYNAMIC_GRAY = "iot.firmware.DynamicGrayNotSupported", "A dynamic job cannot be GRAY.";

@@ -87,11 +87,10 @@ pub async fn run(mut args: CallArgs) -> anyhow::Result<ExitCode> {
         args.options = args.options.overridden_by(late, typed);
     }
     let options = &args.options;
-    let params = match op::find(&args.action) {
-        Some(op) => wire_params(op, params)?,
-        None if op::family(&args.action).is_some() => params,
-        None => bail!("{} is no operation{}", args.action, suggest(&args.action, actions())),
+    let Some(op) = op::find(&args.action) else {
+        bail!("{} is no operation{}", args.action, suggest(&args.action, actions()));
     };
+    let params = wire_params(op, params)?;
     let endpoint = options.endpoint()?;
     let credentials = options.credentials()?;
     let signing = if options.v1 { Signing::V1 } else { Signing::V3 };
@@ -266,8 +265,7 @@ fn list_form(row: &ParamRow) -> String {
 }
 
 fn actions() -> impl Iterator<Item = &'static str> {
-    let not_offered = op::NOT_OFFERED.iter().flat_map(|(_, names)| names.iter().copied());
-    op::all().map(|op| op.action).chain(not_offered)
+    op::all().map(|op| op.action)
 }
 
 /// `; did you mean …?` for the nearest of `names`, empty when none is near.

@@ -9,7 +9,7 @@ use otaru_core::time::Timestamp;
 
 use super::auth::{self, Claim, Scheme};
 use super::error::{GatewayError, refusal_fields};
-use super::op::{self, Family, Op};
+use super::op::{self, Op};
 use super::params::Params;
 use super::tree::{Fields, Node};
 use super::{Incoming, json, xml};
@@ -46,33 +46,9 @@ impl Format {
 /// A request whose form is right; who sent it is still only claimed.
 #[derive(Debug)]
 pub struct Checked {
-    pub call: Call,
+    pub op: &'static Op,
     pub params: Params,
     pub claim: Claim,
-}
-
-/// What is called.
-#[derive(Debug, Clone, Copy)]
-pub enum Call {
-    Offered(&'static Op),
-    /// An operation of the API that this service doesn't have.
-    NotOffered(&'static str),
-}
-
-impl Call {
-    fn find(action: &str) -> Option<Self> {
-        let names = || op::NOT_OFFERED.iter().flat_map(|(_, names): &(Family, &[&str])| *names);
-        let not_offered =
-            || names().find(|name| **name == action).map(|name| Self::NotOffered(name));
-        op::find(action).map(Self::Offered).or_else(not_offered)
-    }
-
-    pub fn action(self) -> &'static str {
-        match self {
-            Self::Offered(op) => op.action,
-            Self::NotOffered(name) => name,
-        }
-    }
 }
 
 /// Checks a request up to the point where its key has to be looked up; tells how to print the answer either way.
@@ -131,13 +107,13 @@ fn check_common(
     if common("Version")? != VERSION {
         return Err(GatewayError::invalid("Version"));
     }
-    let call = Call::find(action).ok_or_else(GatewayError::unknown_action)?;
+    let op = op::find(action).ok_or_else(GatewayError::unknown_action)?;
     format.ok_or_else(GatewayError::format)?;
     if let Some(name) = params.repeated() {
         return Err(GatewayError::invalid(name));
     }
     let claim = auth::claim(request, &params, now)?;
-    Ok(Checked { call, params, claim })
+    Ok(Checked { op, params, claim })
 }
 
 /// The body as far as it is a form. A body that says it is something else is no parameters; a v3 signature covers it

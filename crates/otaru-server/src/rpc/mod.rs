@@ -38,7 +38,7 @@ mod xml;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use otaru_core::refusal::{self, Refusal};
+use otaru_core::refusal::Refusal;
 use otaru_core::time::{Now, Timestamp};
 
 use crate::app::{App, AppError, Caller, Signer};
@@ -46,7 +46,7 @@ use crate::metrics::RpcCode;
 use crate::store::{self, StoreError};
 use auth::{AccessKey, KeyStatus, Temporary};
 use error::GatewayError;
-use gateway::{Answer, Call, Checked, check, request_id};
+use gateway::{Answer, Checked, check, request_id};
 use instance::{InstanceConfig, Instances};
 use nonce::{Nonces, UsedNonce};
 use op::{Context, Op};
@@ -137,7 +137,7 @@ impl Rpc {
                 return Answer::error(format, error, id, host);
             }
         };
-        let action = checked.call.action();
+        let action = checked.op.action;
         match self.call(&checked, now).await {
             Ok(reply) => Answer::success(format, action, id, reply),
             Err(Failure::Refused(refusal)) => {
@@ -158,7 +158,7 @@ impl Rpc {
 
     /// Lets a request in, from the look-up of its key on, and runs its operation.
     async fn call(&self, checked: &Checked, now: Now) -> Result<Fields, Failure> {
-        let Checked { call, params, claim } = checked;
+        let Checked { op, params, claim } = checked;
         let signer = self.app.signer(claim.access_key_id.clone(), claim.token.clone()).await;
         let signer = signer.map_err(|error| unavailable(&error))?;
         let key = signer.as_ref().map(|signer| AccessKey::of(signer, now.wall));
@@ -170,13 +170,6 @@ impl Rpc {
             .remember_nonce(used.to_stored(&claim.access_key_id))
             .map_err(|error| unavailable(&error))?;
         let instance = self.instances.find(params.get("IotInstanceId"));
-        let op = match call {
-            Call::Offered(op) => *op,
-            Call::NotOffered(name) => {
-                instance?;
-                return Err(refusal::API_NOT_SUPPORTED.with(name).into());
-            }
-        };
         lock(&self.quotas).take(account, op, asked_page(params), now)?;
         let caller = Caller {
             account,

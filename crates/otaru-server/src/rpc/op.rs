@@ -34,7 +34,7 @@ pub type Running<'a> = Pin<Box<dyn Future<Output = app::Result<Fields>> + Send +
 /// Reads the request, then starts the handler.
 pub type Run = for<'a> fn(Context<'a>) -> Result<Running<'a>, GatewayError>;
 
-/// An operation that this service offers.
+/// An operation of the API.
 pub struct Op {
     pub action: &'static str,
     pub family: Family,
@@ -140,7 +140,7 @@ macro_rules! op {
 }
 pub(super) use op;
 
-/// Every operation that is offered.
+/// Every operation.
 pub fn all() -> impl Iterator<Item = &'static Op> {
     let families = [
         product::OPS,
@@ -164,19 +164,10 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
     families.into_iter().flatten()
 }
 
-/// An offered operation by its name; case counts.
+/// An operation by its name; case counts.
 pub fn find(action: &str) -> Option<&'static Op> {
     all().find(|op| op.action == action)
 }
-
-/// The family of an operation of the API, offered or not.
-pub fn family(action: &str) -> Option<Family> {
-    let listed = || NOT_OFFERED.iter().find(|(_, names)| names.contains(&action));
-    find(action).map(|op| op.family).or_else(|| listed().map(|(family, _)| *family))
-}
-
-/// Operations of the API that are known by name and refused as not supported.
-pub const NOT_OFFERED: &[(Family, &[&str])] = &[];
 
 #[cfg(test)]
 mod tests {
@@ -293,30 +284,18 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_of_the_api_is_offered_or_known_and_none_is_both() {
-        let offered = all().map(|op| op.action);
-        let known = NOT_OFFERED.iter().flat_map(|(_, names)| names.iter().copied());
-        let ours: Vec<_> = offered.chain(known).collect();
+    fn every_operation_of_the_api_is_offered_once() {
+        let ours: Vec<_> = all().map(|op| op.action).collect();
         let set: BTreeSet<_> = ours.iter().copied().collect();
         assert_eq!(ours.len(), set.len());
         let described = described();
         let api: BTreeSet<_> = described.iter().map(|op| op["name"].as_str().unwrap()).collect();
         assert_eq!(set, api);
-        for op in &described {
-            let name = op["name"].as_str().unwrap();
-            assert_eq!(
-                Some(op["family"].as_str().unwrap()),
-                family(name).map(Family::as_str),
-                "{name}"
-            );
-        }
     }
 
     #[test]
     fn names_of_operations_are_compared_with_case() {
         assert!(find("QueryProduct").is_some());
         assert!(find("queryProduct").is_none());
-        assert_eq!(family("Pub"), Some(Family::Messaging));
-        assert_eq!(family("pub"), None);
     }
 }

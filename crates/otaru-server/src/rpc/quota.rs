@@ -82,7 +82,7 @@ impl Quotas {
     /// # Errors
     /// The name in `per_operation` that is no operation.
     pub fn new(config: QuotaConfig) -> Result<Self, String> {
-        if let Some(unknown) = config.per_operation.keys().find(|name| op::family(name).is_none()) {
+        if let Some(unknown) = config.per_operation.keys().find(|name| op::find(name).is_none()) {
             return Err(format!("quota.per_operation: `{unknown}` is no operation"));
         }
         let server = Bucket::full(config.server_per_second, 0);

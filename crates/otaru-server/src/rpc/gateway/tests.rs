@@ -81,7 +81,7 @@ fn both_signatures_of_our_own_client_verify() {
         let checked = checked.unwrap();
         assert_eq!(format, Format::Json);
         assert_eq!(checked.params.get("Note"), Some(params[1].1));
-        assert_eq!(checked.call.action(), "QueryOTAJob");
+        assert_eq!(checked.op.action, "QueryOTAJob");
     }
 }
 

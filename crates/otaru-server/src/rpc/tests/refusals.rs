@@ -95,18 +95,6 @@ async fn each_refused_call_has_its_code_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operations_that_are_not_offered_say_so() {
-    let world = World::new().await;
-    let names = super::super::op::NOT_OFFERED.iter().flat_map(|(_, names)| *names);
-    for name in names {
-        let refused = world.refused(name, "").await;
-        assert_eq!(refused, (200, "iot.common.APINotSupportedInInstance".into()), "{name}");
-        let instance = world.refused(name, "IotInstanceId=iot-x").await;
-        assert_eq!(instance, (200, "iot.system.InstanceNotFound".into()), "{name}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn every_operation_refuses_an_unsigned_call_and_a_foreign_instance() {
     let scene = Scene::new().await;
     for op in super::super::op::all() {

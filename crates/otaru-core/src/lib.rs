@@ -4,6 +4,7 @@
 //! is stored or printed. Whoever calls does the reading, writing and sending.
 
 pub mod apply;
+pub mod block;
 pub mod device;
 pub mod file;
 pub mod group;

@@ -3,18 +3,27 @@
 //! The messages to devices are written by hand in one fixed order, since real SDKs search their text (device protocol
 //! reference, "what breaks a real SDK first", rules 4 to 8).
 
+use crate::block::StreamId;
 use crate::package::SignMethod;
 use crate::policy::Tag;
 use crate::version::{ModuleName, Version, is_reserved, is_unprintable};
 use serde_json::Value;
 use std::fmt::Write;
 
+/// Where a device gets a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Url(String),
+    /// Block by block on its MQTT connection; only ever the one file of an upgrade.
+    Stream(StreamId),
+}
+
 /// A file as the device is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpgradeFile {
     pub name: String,
     pub size_bytes: u64,
-    pub url: String,
+    pub source: Source,
     pub md5: String,
     /// Digest by the package's method.
     pub sign: String,
@@ -55,7 +64,12 @@ impl Upgrade {
                 quoted(self.dest.as_str())
             );
             self.push_diff(&mut text);
-            let _ = write!(text, r#""url":{},"#, quoted(&file.url));
+            let _ = match &file.source {
+                Source::Url(url) => write!(text, r#""url":{},"#, quoted(url)),
+                Source::Stream(id) => {
+                    write!(text, r#""dProtocol":"mqtt","streamId":{},"streamFileId":1,"#, id.get())
+                }
+            };
             let _ = write!(
                 text,
                 r#""signMethod":"{}","md5":"{}","#,
@@ -80,8 +94,12 @@ impl Upgrade {
                     file.size_bytes,
                     quoted(&file.name)
                 );
-                let _ =
-                    write!(text, r#""fileUrl":{},"fileMd5":"{}","#, quoted(&file.url), file.md5);
+                let url = match &file.source {
+                    Source::Url(url) => url.as_str(),
+                    // No job comes to this: MQTT takes one file.
+                    Source::Stream(_) => "",
+                };
+                let _ = write!(text, r#""fileUrl":{},"fileMd5":"{}","#, quoted(url), file.md5);
                 let _ = write!(text, r#""fileSign":"{}"}}"#, file.sign);
             }
             text.push(']');
@@ -258,12 +276,13 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::TaskNo;
 
     fn upgrade(files: usize) -> Upgrade {
         let file = |n: usize| UpgradeFile {
             name: format!("f{n}"),
             size_bytes: 432_945,
-            url: format!("http://h/d/{n}?e=1&s=x"),
+            source: Source::Url(format!("http://h/d/{n}?e=1&s=x")),
             md5: "93230c3bde425a9d7984a594ac55ea1e".into(),
             sign: "93230c3bde425a9d7984a594ac55ea1e".into(),
         };
@@ -289,6 +308,15 @@ mod tests {
                 r#""extData":{"key1":"value1","_package_udi":"{\"k\":\"v\"}"}},"id":1626969597470,"message":"success"}"#
             )
         );
+    }
+
+    #[test]
+    fn a_stream_takes_the_place_of_the_url() {
+        let mut upgrade = upgrade(1);
+        upgrade.files[0].source = Source::Stream(StreamId::of(TaskNo(1_397_345)));
+        let text = upgrade.to_push(1);
+        let stream = r#""isDiff":1,"dProtocol":"mqtt","streamId":1397345,"streamFileId":1,"signMethod":"Md5","#;
+        assert!(text.contains(stream) && !text.contains("\"url\""), "{text}");
     }
 
     #[test]

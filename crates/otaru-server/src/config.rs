@@ -179,6 +179,27 @@ struct LimitSettings {
     /// [default: 2000]
     #[arg(long = "limits-grace-ms", env = "OTARU_LIMITS_GRACE_MS", value_name = "MS")]
     grace_ms: Option<u64>,
+    /// Blocks per second of a device that downloads through MQTT, later ones wait; 0: no limit [default: 100]
+    #[arg(
+        long = "limits-blocks-per-second",
+        env = "OTARU_LIMITS_BLOCKS_PER_SECOND",
+        value_name = "N"
+    )]
+    blocks_per_second: Option<u32>,
+    /// The same of all devices together; 0: no limit [default: 10000]
+    #[arg(
+        long = "limits-blocks-per-second-total",
+        env = "OTARU_LIMITS_BLOCKS_PER_SECOND_TOTAL",
+        value_name = "N"
+    )]
+    blocks_per_second_total: Option<u32>,
+    /// Bytes of files kept in memory for downloads through MQTT [default: 67108864]
+    #[arg(
+        long = "limits-block-cache-bytes",
+        env = "OTARU_LIMITS_BLOCK_CACHE_BYTES",
+        value_name = "BYTES"
+    )]
+    block_cache_bytes: Option<u64>,
 }
 
 fn quota_mode(text: &str) -> Result<QuotaMode, String> {
@@ -272,6 +293,11 @@ impl Settings {
                 group_devices_max: limits.group_devices_max.or(below.limits.group_devices_max),
                 pushes_per_minute: limits.pushes_per_minute.or(below.limits.pushes_per_minute),
                 grace_ms: limits.grace_ms.or(below.limits.grace_ms),
+                blocks_per_second: limits.blocks_per_second.or(below.limits.blocks_per_second),
+                blocks_per_second_total: limits
+                    .blocks_per_second_total
+                    .or(below.limits.blocks_per_second_total),
+                block_cache_bytes: limits.block_cache_bytes.or(below.limits.block_cache_bytes),
             },
         }
     }
@@ -306,6 +332,11 @@ impl Settings {
             group_devices_max: given.group_devices_max.or(usual.group_devices_max),
             pushes_per_minute: given.pushes_per_minute.unwrap_or(usual.pushes_per_minute),
             grace_ms: given.grace_ms.unwrap_or(usual.grace_ms),
+            blocks_per_second: given.blocks_per_second.unwrap_or(usual.blocks_per_second),
+            blocks_per_second_total: given
+                .blocks_per_second_total
+                .unwrap_or(usual.blocks_per_second_total),
+            block_cache_bytes: given.block_cache_bytes.unwrap_or(usual.block_cache_bytes),
         };
         ensure!(
             limits.grace_ms <= 60_000,

@@ -9,11 +9,14 @@ use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, Peer, Report, Unavailable, upgrade_topic,
 };
 use crate::store::{Rows, StoreError};
+use bytes::Bytes;
+use otaru_core::block::{BlockRequest, StreamId, error_frame};
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
-use otaru_core::message::{Upgrade, UpgradeFile};
-use otaru_core::package::Package;
-use otaru_core::policy::Tag;
+use otaru_core::message::{Source, Upgrade, UpgradeFile};
+use otaru_core::package::PackageFile;
+use otaru_core::policy::DownloadProtocol;
 use otaru_core::time::Timestamp;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -96,16 +99,10 @@ impl Devices for Gatekeeper {
                             report::progress(rows, peer.device, progress, now, &mut effects)?;
                             None
                         }
-                        Report::Pull(module) => report::pull(
-                            rows,
-                            peer.device,
-                            module,
-                            now,
-                            &mut effects,
-                        )?
-                        .map(|(judged, task)| {
-                            (task.no, upgrade(&judged.package, &judged.job.policy.tags, &urls, now))
-                        }),
+                        Report::Pull(module) => {
+                            report::pull(rows, peer.device, module, now, &mut effects)?
+                                .map(|(judged, task)| (task.no, upgrade(&judged, &urls, now)))
+                        }
                     };
                     Ok((answer, effects))
                 },
@@ -126,14 +123,27 @@ impl Devices for Gatekeeper {
             Ok(answer)
         })
     }
+
+    fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {
+        let app = self.0.clone();
+        Box::pin(async move {
+            let block = app.block(peer, &id, request).await;
+            Ok(block.unwrap_or_else(|error| error_frame(&id, error).into()))
+        })
+    }
 }
 
-/// What a device is told of a package, with URLs that are good for a day.
-fn upgrade(package: &Package, tags: &[Tag], urls: &crate::files::Urls, now: Timestamp) -> Upgrade {
-    let file = |file: &otaru_core::package::PackageFile| UpgradeFile {
+/// What a device is told of a task, with URLs that are good for a day.
+fn upgrade(judged: &Judged, urls: &crate::files::Urls, now: Timestamp) -> Upgrade {
+    let Judged { package, job, task, .. } = judged;
+    let source = |file: &PackageFile| match job.policy.download {
+        DownloadProtocol::Https => Source::Url(file_url(urls, file, now)),
+        DownloadProtocol::Mqtt => Source::Stream(StreamId::of(task.no)),
+    };
+    let file = |file: &PackageFile| UpgradeFile {
         name: file.name.clone(),
         size_bytes: file.blob.size_bytes,
-        url: file_url(urls, file, now),
+        source: source(file),
         md5: file.blob.md5.clone(),
         sign: file.blob.digest(package.sign_method).to_owned(),
     };
@@ -143,7 +153,7 @@ fn upgrade(package: &Package, tags: &[Tag], urls: &crate::files::Urls, now: Time
         module: package.module.clone(),
         sign_method: package.sign_method,
         files: package.files.iter().map(file).collect(),
-        tags: tags.to_vec(),
+        tags: job.policy.tags.clone(),
         udi: package.udi.clone(),
     }
 }
@@ -262,14 +272,13 @@ impl App {
                 else {
                     continue;
                 };
-                let Judged { job, package, .. } = &push.judged;
                 let device: DeviceNo = push.task.device;
                 let Some(device) = rows.device(device)? else { continue };
                 let product = rows.product(device.product)?.expect("a device has a product");
                 letters.push(Letter {
                     due,
                     topic: upgrade_topic(&product.key, &device.name),
-                    text: upgrade(package, &job.policy.tags, &urls, now).to_push(now.0),
+                    text: upgrade(&push.judged, &urls, now).to_push(now.0),
                     was_queued: push.was_queued,
                 });
             }

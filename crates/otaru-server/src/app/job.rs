@@ -4,6 +4,7 @@ use super::select::{self, Chosen, SLICE};
 use super::{App, Caller, Result, create, dynamic, listed, lookup, package};
 use crate::files::Files;
 use crate::store::{Listed, Page, Rows, Upload, View};
+use otaru_core::block;
 use otaru_core::group::{Group, GroupKind};
 use otaru_core::id::{JobId, JobNo};
 use otaru_core::job::{
@@ -51,9 +52,6 @@ pub struct JobView {
     pub package: Package,
     pub product: Product,
 }
-
-/// Bytes of a package that can be fetched over MQTT.
-const MQTT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl App {
     /// Makes a job and, when there are at most 10,000, all its tasks. The rest of a larger one follows in slices.
@@ -330,7 +328,7 @@ pub(super) fn package_of(
         return Err(refusal::PACKAGE_NOT_VERIFIED.with(&new.firmware_id).into());
     }
     if new.policy.download == DownloadProtocol::Mqtt
-        && (package.files.len() > 1 || package.size_bytes() > MQTT_BYTES_MAX)
+        && (package.files.len() > 1 || package.size_bytes() > block::FILE_BYTES_MAX)
     {
         return Err(refusal::PACKAGE_DOES_NOT_FIT
             .with("MQTT takes one file of at most 16 MB")

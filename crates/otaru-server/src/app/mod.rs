@@ -6,6 +6,7 @@
 
 mod account;
 mod apply;
+mod block;
 mod cancel;
 mod create;
 mod device;
@@ -66,6 +67,7 @@ use crate::files::{Files, Urls};
 use crate::mqtt::Registry;
 use crate::random::Random;
 use crate::store::{Rows, Store, View};
+use block::Blocks;
 use dispatch::Dispatcher;
 use effect::{Effects, Follower};
 use otaru_core::time::Timestamp;
@@ -94,6 +96,12 @@ pub struct Limits {
     pub pushes_per_minute: u32,
     /// Milliseconds between a device's connect and its push, unless it reports its version before.
     pub grace_ms: u64,
+    /// Blocks per second of one device that downloads through MQTT; 0: no cap.
+    pub blocks_per_second: u32,
+    /// Blocks per second of all devices together; 0: no cap.
+    pub blocks_per_second_total: u32,
+    /// Bytes of files that are kept in memory for blocks.
+    pub block_cache_bytes: u64,
 }
 
 impl Default for Limits {
@@ -109,6 +117,9 @@ impl Default for Limits {
             group_devices_max: None,
             pushes_per_minute: 0,
             grace_ms: 2_000,
+            blocks_per_second: 100,
+            blocks_per_second_total: 10_000,
+            block_cache_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -122,6 +133,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) urls: Urls,
     files: Files,
+    blocks: Blocks,
     follower: Follower,
 }
 
@@ -142,7 +154,8 @@ impl App {
             clock: clock.clone(),
             deadline_set: Arc::default(),
         };
-        Arc::new(Self { store, clock, random, registry, limits, urls, files, follower })
+        let blocks = Blocks::new(files.clone(), &limits);
+        Arc::new(Self { store, clock, random, registry, limits, urls, files, blocks, follower })
     }
 
     /// Runs a use case as one change and lets its effects happen after the commit.

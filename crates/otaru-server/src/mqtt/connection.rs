@@ -1,6 +1,7 @@
 //! One connection: waits for its socket, its mailbox and its reports, and does one thing at a time.
 
 mod act;
+mod blocks;
 
 use super::auth::Credentials;
 use super::ends;
@@ -9,7 +10,8 @@ use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Unavailable};
 use crate::metrics::{Dropped, Metrics, Phase, Refused};
-use bytes::{Buf, BytesMut};
+use blocks::{Blocks, first_block};
+use bytes::{Buf, Bytes, BytesMut};
 use otaru_core::message::Upgrade;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ConnectCode, Qos};
@@ -86,6 +88,8 @@ enum Woken {
     Identity(Result<Option<Identity>, Unavailable>),
     Place(Result<Later<Option<Box<Upgrade>>>, Unavailable>),
     Kept(Result<Option<Box<Upgrade>>, Unavailable>),
+    /// `None`: it can't be read, and the device asks again.
+    Block(Option<Bytes>),
     Readable(std::io::Result<()>),
 }
 
@@ -102,6 +106,7 @@ pub(super) struct Connection<D: Devices> {
     waiting: Option<Waiting>,
     /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
     reports: VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
+    blocks: Option<Box<Blocks>>,
     /// What the socket did not take.
     backlog: BytesMut,
 }
@@ -121,6 +126,7 @@ impl<D: Devices> Connection<D> {
             subscriptions: Vec::new(),
             waiting: None,
             reports: VecDeque::new(),
+            blocks: None,
             backlog: BytesMut::new(),
         }
     }
@@ -155,6 +161,7 @@ impl<D: Devices> Connection<D> {
             result = self.link.writable(), if !self.backlog.is_empty() => Woken::Writable(result),
             woken = waited(&mut self.waiting) => woken,
             result = first_kept(&mut self.reports) => Woken::Kept(result),
+            frame = first_block(&mut self.blocks), if self.backlog.is_empty() => Woken::Block(frame),
             result = self.link.readable(), if reads => Woken::Readable(result),
         };
         match woken {
@@ -166,6 +173,7 @@ impl<D: Devices> Connection<D> {
             Woken::Identity(result) => self.identified(result)?,
             Woken::Place(result) => self.placed(result)?,
             Woken::Kept(result) => self.kept(result)?,
+            Woken::Block(frame) => self.block_read(frame)?,
             Woken::Readable(result) => {
                 result.map_err(|error| End::Broken(error.kind()))?;
                 self.read()?;
@@ -188,9 +196,15 @@ impl<D: Devices> Connection<D> {
         self.gateway.clock.now().mono_ms
     }
 
+    fn has_room(&self) -> bool {
+        self.waiting.is_none()
+            && self.reports.len() < REPORTS_MAX
+            && !self.blocks.as_ref().is_some_and(|blocks| blocks.is_full())
+    }
+
     /// Whether there is room for what the device may say next.
     fn reads(&self) -> bool {
-        self.waiting.is_none() && self.reports.len() < REPORTS_MAX && self.session.wants_input()
+        self.has_room() && self.session.wants_input()
     }
 
     fn read(&mut self) -> Result<(), End> {
@@ -209,7 +223,7 @@ impl<D: Devices> Connection<D> {
     /// Acts on what the device said, as far as there is room.
     fn advance(&mut self, input: &mut &[u8]) -> Result<(), End> {
         let now_ms = self.now_ms();
-        while self.waiting.is_none() && self.reports.len() < REPORTS_MAX {
+        while self.has_room() {
             match self.session.next(input, now_ms) {
                 Ok(Some(event)) => self.act(event)?,
                 Ok(None) => return Ok(()),

@@ -26,10 +26,13 @@ pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use topics::upgrade_topic;
 
 use crate::clock::Clock;
+use bytes::Bytes;
+use otaru_core::block::BlockRequest;
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
 use otaru_core::message::{Inform, Progress, Upgrade};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
+use serde_json::Value;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,6 +81,10 @@ pub trait Devices: Send + Sync + 'static {
     /// Takes a report in. The outer result comes when it has its place among all reports: until then the device's
     /// socket isn't read. The inner one comes with the commit, and says what to answer a [`Report::Pull`].
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>>;
+
+    /// The answer to a request for a block, framed, when it is its turn: also one that there is none. `id` is the
+    /// request's own. Changes nothing.
+    fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes>;
 }
 
 /// Topics that one SUBSCRIBE may name; of a longer one all are refused.

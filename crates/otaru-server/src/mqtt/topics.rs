@@ -22,6 +22,8 @@ pub(super) enum Uplink {
     LegacyPull,
     /// Asks for the time.
     Time,
+    /// Asks for a block of a file.
+    Block,
     /// Another request of the data model.
     Thing,
     /// One of its own topics that nobody listens to.
@@ -78,6 +80,7 @@ impl Owner {
         } else if let Some(rest) = self.after("/sys", topic) {
             match rest.strip_prefix("/thing/") {
                 Some("ota/firmware/get") => Uplink::Pull,
+                Some("file/download") => Uplink::Block,
                 // What ends so is the device's answer to us.
                 Some(request) if !request.is_empty() && !request.ends_with("_reply") => {
                     Uplink::Thing
@@ -153,6 +156,7 @@ mod tests {
             ("/ota/device/request/a1B2/dev-001", LegacyPull),
             ("/sys/a1B2/dev-001/thing/ota/firmware/get", Pull),
             ("/sys/a1B2/dev-001/thing/ota/firmware/get?_rid=1", Pull),
+            ("/sys/a1B2/dev-001/thing/file/download", Block),
             ("/sys/a1B2/dev-001/thing/deviceinfo/update", Thing),
             ("/sys/a1B2/dev-001/thing/config/log/get", Thing),
             ("/sys/a1B2/dev-001/thing/config/push_reply", Unheard),

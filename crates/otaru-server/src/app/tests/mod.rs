@@ -1,6 +1,7 @@
 //! The rules on real rows: whole use cases on SQLite, in one thread on paused time.
 
 mod batches;
+mod blocks;
 mod changes;
 mod fleet;
 mod group_jobs;

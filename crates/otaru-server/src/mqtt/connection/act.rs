@@ -134,6 +134,10 @@ impl<D: Devices> Connection<D> {
                 };
                 Ok((Report::Pull(module), Some(reply)))
             }
+            Uplink::Block => {
+                let (peer, topic) = (online.peer, reply_topic(without_query(topic)));
+                return self.block_asked(peer, topic, payload, ticket);
+            }
             Uplink::Thing => {
                 let Some(request) = Request::parse(payload) else {
                     return self.drop_one(ticket, Dropped::Malformed);
@@ -163,12 +167,12 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Acknowledges a message that goes nowhere.
-    fn drop_one(&mut self, ticket: Option<Ticket>, why: Dropped) -> Result<(), End> {
+    pub(super) fn drop_one(&mut self, ticket: Option<Ticket>, why: Dropped) -> Result<(), End> {
         self.metrics().dropped.count(why);
         self.ack(ticket)
     }
 
-    fn ack(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
+    pub(super) fn ack(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
         match ticket {
             Some(ticket) => self.write(|session, out| session.ack(ticket, out)),
             None => Ok(()),

@@ -2,9 +2,10 @@ use crate::clock::Clock;
 use crate::mqtt::{
     Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Unavailable,
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use otaru_core::block::{BlockRequest, frame};
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
-use otaru_core::message::{Upgrade, UpgradeFile};
+use otaru_core::message::{Source, Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::Timestamp;
@@ -12,6 +13,7 @@ use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::client::{Client, ClientEvent};
 use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, Qos};
 use otaru_mqtt::session::Limits;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
@@ -33,6 +35,8 @@ pub(super) struct Heard {
     pub(super) holds: Mutex<bool>,
     /// Places in the queue of reports.
     pub(super) places: Semaphore,
+    /// Blocks that may be given.
+    pub(super) blocks: Semaphore,
     pub(super) upgrade: Mutex<Option<Upgrade>>,
     /// Look-ups of the device `slow-look-up` that may end.
     pub(super) looks: Semaphore,
@@ -112,6 +116,21 @@ impl Devices for Arc<Heard> {
             Ok(later)
         })
     }
+
+    fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {
+        asks_block(self, peer, &request);
+        let heard = Arc::clone(self);
+        Box::pin(async move {
+            heard.blocks.acquire().await.map_err(|_| Unavailable)?.forget();
+            let size = usize::try_from(request.size).unwrap();
+            Ok(frame(&id, request.offset, 1 << 24, &vec![7; size]).into())
+        })
+    }
+}
+
+fn asks_block(heard: &Heard, peer: Peer, request: &BlockRequest) {
+    let BlockRequest { stream, offset, size, .. } = request;
+    heard.note(format!("{} asks for {size} of {stream} from {offset}", peer.device.0));
 }
 
 pub(super) struct Node {
@@ -128,6 +147,7 @@ impl Node {
             commits: Mutex::default(),
             holds: Mutex::default(),
             places: Semaphore::new(Semaphore::MAX_PERMITS),
+            blocks: Semaphore::new(Semaphore::MAX_PERMITS),
             upgrade: Mutex::default(),
             looks: Semaphore::new(0),
         });
@@ -172,7 +192,7 @@ pub(super) fn upgrade() -> Upgrade {
     let file = UpgradeFile {
         name: "f".into(),
         size_bytes: 1,
-        url: "http://h/f".into(),
+        source: Source::Url("http://h/f".into()),
         md5: "00".into(),
         sign: "00".into(),
     };

@@ -1,5 +1,6 @@
 //! The whole door on memory links: real connections, a device of `otaru-mqtt`, and a list of what the server heard.
 
+mod blocks;
 mod connects;
 mod counts;
 mod custom;

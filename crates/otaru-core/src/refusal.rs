@@ -243,6 +243,8 @@ codes! {
         "The source version differs from that of the delta package.";
     NO_DEVICE_CAN_UPGRADE = "iot.firmware.NoDeviceCanUpgrade", "No device can be upgraded.";
     TOO_MANY_DEVICES_IN_JOB = "iot.firmware.TooManyDeviceUpgrade", "Too many devices are to be upgraded.";
+    TOO_MANY_DEVICES_AT_TIME = "iot.firmware.TooManyDeviceUpgradeForScheduleTime",
+        "Too many devices are to be upgraded at the schedule time.";
 
     DYNAMIC_SPECIFIC = "iot.firmware.DynamicSpecificNotSupported", "A dynamic job cannot be SPECIFIC.";
     DYNAMIC_GRAY = "iot.firmware.DynamicGrayNotSupported", "A dynamic job cannot be GRAY.";
@@ -263,7 +265,7 @@ codes! {
     NO_NOTICES = "iot.consumer.group.CallbackTypeEmpty", "No message type is switched on.";
     NO_QUEUE_NOTICE = "iot.consumer.group.MnsNotSupport", "A queue subscription does not support this.";
     INVALID_QUEUE = "iot.consumer.group.MnsCheckFailed", "The queue configuration is invalid.";
-    INVALID_CONSUMER_GROUP_ID = "iot.consumer.group.InvalidConsumerGroupId", "The consumer group ID is invalid.";
+    INVALID_CONSUMER_GROUP_ID = "iot.consumer.group.InvalidConsumerGroupId", "Illegal consumer group ID";
     INVALID_CONSUMER_GROUP_NAME = "iot.consumer.group.InvalidConsumerGroupName",
         "The consumer group name is invalid.";
     INVALID_CONSUMER_GROUP = "iot.consumer.group.InvalidConsumerGroup", "The consumer group is invalid.";

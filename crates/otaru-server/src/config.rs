@@ -161,6 +161,13 @@ struct LimitSettings {
     /// Devices of a job [default: no limit]
     #[arg(long = "limits-job-devices-max", env = "OTARU_LIMITS_JOB_DEVICES_MAX", value_name = "N")]
     job_devices_max: Option<u64>,
+    /// Devices of all jobs that are scheduled for one minute [default: no limit]
+    #[arg(
+        long = "limits-minute-devices-max",
+        env = "OTARU_LIMITS_MINUTE_DEVICES_MAX",
+        value_name = "N"
+    )]
+    minute_devices_max: Option<u64>,
     /// Devices that are in a new dynamic group [default: no limit]
     #[arg(
         long = "limits-group-devices-max",
@@ -290,6 +297,7 @@ impl Settings {
                     .device_list_bytes_max
                     .or(below.limits.device_list_bytes_max),
                 job_devices_max: limits.job_devices_max.or(below.limits.job_devices_max),
+                minute_devices_max: limits.minute_devices_max.or(below.limits.minute_devices_max),
                 group_devices_max: limits.group_devices_max.or(below.limits.group_devices_max),
                 pushes_per_minute: limits.pushes_per_minute.or(below.limits.pushes_per_minute),
                 grace_ms: limits.grace_ms.or(below.limits.grace_ms),
@@ -329,6 +337,7 @@ impl Settings {
                 .device_list_bytes_max
                 .unwrap_or(usual.device_list_bytes_max),
             job_devices_max: given.job_devices_max.or(usual.job_devices_max),
+            minute_devices_max: given.minute_devices_max.or(usual.minute_devices_max),
             group_devices_max: given.group_devices_max.or(usual.group_devices_max),
             pushes_per_minute: given.pushes_per_minute.unwrap_or(usual.pushes_per_minute),
             grace_ms: given.grace_ms.unwrap_or(usual.grace_ms),
@@ -434,6 +443,7 @@ mod tests {
             "--limits-device-list-bytes-max=5",
             "--limits-job-devices-max=6",
             "--limits-group-devices-max=9",
+            "--limits-minute-devices-max=10",
             "--limits-pushes-per-minute=7",
             "--limits-grace-ms=8",
         ]);
@@ -460,6 +470,7 @@ mod tests {
             device_list_bytes_max = 5
             job_devices_max = 6
             group_devices_max = 9
+            minute_devices_max = 10
             pushes_per_minute = 7
             grace_ms = 8
         "#;

@@ -14,7 +14,7 @@ use otaru_core::package::{Package, PackageStatus};
 use otaru_core::policy::{DownloadProtocol, Policy};
 use otaru_core::product::Product;
 use otaru_core::refusal;
-use otaru_core::time::Timestamp;
+use otaru_core::time::{MINUTE_MS, Timestamp};
 use otaru_core::version::Version;
 
 /// Which devices a job is to take.
@@ -57,7 +57,8 @@ impl App {
     /// Makes a job and, when there are at most 10,000, all its tasks. The rest of a larger one follows in slices.
     pub async fn create_job(&self, caller: Caller, new: NewJob) -> Result<(JobId, Timestamp)> {
         let (urls, files) = (self.urls.clone(), self.files.clone());
-        let devices_max = self.limits.job_devices_max;
+        let (devices_max, minute_max) =
+            (self.limits.job_devices_max, self.limits.minute_devices_max);
         let list = match &new.target {
             Target::List(url) => Some(self.check_list(caller, &new, url.clone()).await?),
             _ => None,
@@ -78,6 +79,7 @@ impl App {
             let (kind, selection, src_versions) = selection_of(&new.target);
             check_src_versions(&package, &new.target, &src_versions)?;
             let (mut used, mut group): (_, Option<std::rc::Rc<Group>>) = (None, None);
+            let mut count = 0;
             let chosen = match &new.target {
                 Target::Verify(names) | Target::Specific(names) => {
                     Chosen::Whole(select::named(rows, &product, &package, names)?)
@@ -85,12 +87,14 @@ impl App {
                 Target::All(_) | Target::Gray(..) => {
                     let survey = survey.as_ref().expect("the product was looked over");
                     check_count(survey.count, devices_max)?;
+                    count = survey.count;
                     survey.chosen(rows, &package, &src_versions)?
                 }
                 Target::List(url) => {
                     // Once more, since the check of the list ran by itself.
                     let upload = listed::usable(rows, &urls, caller, url, now)?;
                     let list = list.as_ref().expect("the list was checked");
+                    count = list.count as u64;
                     let chosen = if list.is_small() {
                         Chosen::Whole(list.devices(rows, &package)?)
                     } else {
@@ -101,8 +105,10 @@ impl App {
                 }
                 Target::Group(id) => {
                     let found = lookup::group(rows, caller, id, GroupKind::Static)?;
-                    let (chosen, count) = select::of_group(rows, found.no, &package, devices_max)?;
-                    check_count(count, devices_max)?;
+                    let most = devices_max.or(schedule_at.and(minute_max));
+                    let (chosen, members) = select::of_group(rows, found.no, &package, most)?;
+                    check_count(members, devices_max)?;
+                    count = members;
                     group = Some(found);
                     chosen
                 }
@@ -124,7 +130,11 @@ impl App {
                 if devices.is_empty() {
                     return Err(refusal::NO_DEVICE_CAN_UPGRADE.into());
                 }
-                check_count(devices.len() as u64, devices_max)?;
+                count = devices.len() as u64;
+                check_count(count, devices_max)?;
+            }
+            if let (Some(at), Some(most)) = (schedule_at, minute_max) {
+                check_minute(rows, at, count, most)?;
             }
             let current = !matches!(selection, Selection::Dynamic(DynamicMode::NewReports));
             let fill = match &chosen {
@@ -299,6 +309,17 @@ pub(super) fn check_count(devices: u64, devices_max: Option<u64>) -> Result<()> 
         Some(most) if devices > most => Err(refusal::TOO_MANY_DEVICES_IN_JOB.with(most).into()),
         _ => Ok(()),
     }
+}
+
+/// Refuses a job when the minute of its start would have more devices than the operator allows. A job that is still
+/// being filled counts with the tasks it has by now.
+fn check_minute(rows: &mut dyn View, at: Timestamp, devices: u64, most: u64) -> Result<()> {
+    let from = at.0.div_euclid(MINUTE_MS) * MINUTE_MS;
+    let planned = rows.planned_tasks(Timestamp(from), Timestamp(from + MINUTE_MS))?;
+    if planned.saturating_add(devices) > most {
+        return Err(refusal::TOO_MANY_DEVICES_AT_TIME.with(most).into());
+    }
+    Ok(())
 }
 
 /// A package and the product that it must belong to (rows F1 to F3 of the refusals).

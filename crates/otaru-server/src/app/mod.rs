@@ -90,6 +90,8 @@ pub struct Limits {
     pub device_list_bytes_max: u64,
     /// Devices of a job; `None`: no cap.
     pub job_devices_max: Option<u64>,
+    /// Devices of all jobs that are scheduled for one minute; `None`: no cap.
+    pub minute_devices_max: Option<u64>,
     /// Devices of a new dynamic group; `None`: no cap.
     pub group_devices_max: Option<u64>,
     /// Pushes per minute of the whole server; 0: no cap.
@@ -114,6 +116,7 @@ impl Default for Limits {
             package_bytes_max: 1_000 * 1024 * 1024,
             device_list_bytes_max: 64 * 1024 * 1024,
             job_devices_max: None,
+            minute_devices_max: None,
             group_devices_max: None,
             pushes_per_minute: 0,
             grace_ms: 2_000,

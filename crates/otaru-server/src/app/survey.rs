@@ -81,7 +81,9 @@ impl App {
             .await?;
         let (mut walk, mut after) = (Walk::default(), DeviceNo(0));
         // Without a share or a cap it is enough to know that one change can't hold them.
-        let count_all = share.is_some() || self.limits.job_devices_max.is_some();
+        let count_all = share.is_some()
+            || self.limits.job_devices_max.is_some()
+            || new.schedule_at.and(self.limits.minute_devices_max).is_some();
         while count_all || walk.first.len() <= SLICE {
             let (package, src_versions) = (package.clone(), src_versions.to_vec());
             let part = self.view(move |view| {

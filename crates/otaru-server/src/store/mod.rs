@@ -139,6 +139,8 @@ pub trait View:
     /// The newest verification job of a package.
     fn last_verify_job(&mut self, package: PackageNo) -> Result<Option<JobNo>>;
     fn counts(&mut self, job: JobNo) -> Result<Counts>;
+    /// Tasks of the jobs that are `Planned` for a time from `from` up to, but not at, `until`.
+    fn planned_tasks(&mut self, from: Timestamp, until: Timestamp) -> Result<u64>;
 
     fn task(&mut self, no: TaskNo) -> Result<Option<Task>>;
     fn task_by_id(&mut self, id: &TaskId) -> Result<Option<Task>>;

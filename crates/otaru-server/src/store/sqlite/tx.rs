@@ -302,6 +302,10 @@ impl View for Tx<'_> {
         job::last_verify(self, package)
     }
 
+    fn planned_tasks(&mut self, from: Timestamp, until: Timestamp) -> Result<u64> {
+        job::planned_tasks(self, from, until)
+    }
+
     fn counts(&mut self, job: JobNo) -> Result<Counts> {
         let mut counts = job::counts(self, job)?;
         if let Some(more) = self.counts.get(&job) {

@@ -199,6 +199,7 @@ label! {
         ThrottledUser = "Throttling.User",
         ThrottledServer = "Throttling.Api",
         Unavailable = "ServiceUnavailable",
+        Internal = "InternalError",
         Other = "other",
     }
 }
@@ -286,6 +287,7 @@ mod tests {
             (GatewayError::throttled_user(), "Throttling.User"),
             (GatewayError::throttled_server(), "Throttling.Api"),
             (GatewayError::unavailable(), "ServiceUnavailable"),
+            (GatewayError::internal(), "InternalError"),
         ] {
             assert_eq!(RpcCode::of(&error.code).as_str(), want, "{}", error.code);
         }

@@ -144,6 +144,14 @@ impl GatewayError {
         )
     }
 
+    pub fn internal() -> Self {
+        Self::new(
+            500,
+            "InternalError",
+            "The request processing has failed due to some unknown error, exception or failure.",
+        )
+    }
+
     /// The body. `Success` and `ErrorMessage` stand there too, since the page of `ListOTAJobByDevice` documents them
     /// for gateway codes; SDKs read `Code` and `Message`.
     pub fn into_fields(self, request_id: String, host: &str) -> Fields {

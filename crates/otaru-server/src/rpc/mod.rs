@@ -38,6 +38,7 @@ mod xml;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use otaru_core::refusal::Refusal;
 use otaru_core::time::{Now, Timestamp};
 
@@ -138,7 +139,7 @@ impl Rpc {
             }
         };
         let action = checked.op.action;
-        match self.call(&checked, now).await {
+        match guarded(self.call(&checked, now)).await {
             Ok(reply) => Answer::success(format, action, id, reply),
             Err(Failure::Refused(refusal)) => {
                 tracing::debug!(action, request.id = %id, code = refusal.code, "refused a call: {refusal}");
@@ -182,6 +183,15 @@ impl Rpc {
         permission::check(&self.app, signer.user.as_ref(), op, params).await?;
         running.await.map_err(|error| failed(op, error))
     }
+}
+
+/// A defect that panics costs its caller the call, not the connection and all that others sent over it.
+async fn guarded(call: impl Future<Output = Result<Fields, Failure>>) -> Result<Fields, Failure> {
+    let outcome = std::panic::AssertUnwindSafe(call).catch_unwind().await;
+    outcome.unwrap_or_else(|_| {
+        tracing::error!("a call came upon a defect and was given up");
+        Err(GatewayError::internal().into())
+    })
 }
 
 /// `CurrentPage` and `PageSize` as far as they are numbers: quotas come before the types of parameters are checked.

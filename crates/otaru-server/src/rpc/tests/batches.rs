@@ -3,7 +3,7 @@
 use super::*;
 use serde_json::json;
 
-async fn passes(ms: u64) {
+pub async fn passes(ms: u64) {
     tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
 }
 
@@ -69,7 +69,7 @@ async fn checked_names_are_registered_by_their_apply_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_names_are_told_in_lists_by_what_is_wrong_with_them() {
+pub async fn bad_names_are_told_in_lists_by_what_is_wrong_with_them() {
     let world = World::at_work().await;
     let product = world.product("lamp").await;
     world.device(&product, "lamp1").await;
@@ -218,7 +218,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn each_refused_call_has_its_code_and_changes_nothing() {
+pub async fn each_refused_call_has_its_code_and_changes_nothing() {
     let world = World::at_work().await;
     let (product, other) = (world.product("lamp").await, world.product("other").await);
     let made = format!("ProductKey={product}&Count=2");
@@ -252,7 +252,7 @@ async fn each_refused_call_has_its_code_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_not_done_says_so() {
+pub async fn a_batch_that_is_not_done_says_so() {
     let world = World::new().await; // no scheduler: it waits
     let product = world.product("lamp").await;
     let names = format!("ProductKey={product}&DeviceName.1=lamp1");

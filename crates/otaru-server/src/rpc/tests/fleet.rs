@@ -225,7 +225,7 @@ const DEVICE_ROWS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn each_refused_call_has_its_code_and_changes_nothing() {
+pub async fn each_refused_call_has_its_code_and_changes_nothing() {
     let world = World::new().await;
     let product = world.product("lamp").await;
     world.product("other").await;

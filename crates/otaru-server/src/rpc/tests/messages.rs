@@ -8,7 +8,7 @@ use otaru_core::id::{DeviceNo, FileId, IotId};
 use serde_json::json;
 
 impl World {
-    async fn device_no(&self, product: &str, name: &str) -> DeviceNo {
+    pub async fn device_no(&self, product: &str, name: &str) -> DeviceNo {
         let params = format!("ProductKey={product}&DeviceName={name}");
         let info = self.ok("QueryDeviceInfo", &params).await;
         let id: IotId = info["Data"]["IotId"].as_str().unwrap().parse().unwrap();
@@ -207,7 +207,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn each_refused_call_has_its_code_and_nobody_hears_it() {
+pub async fn each_refused_call_has_its_code_and_nobody_hears_it() {
     let world = World::new().await;
     let (product, other) = (world.product("lamp").await, world.product("other").await);
     world.device(&product, "lamp1").await;

@@ -3,6 +3,7 @@
 mod accounts;
 mod batches;
 mod changes;
+mod codes;
 mod fleet;
 mod list_jobs_of_device;
 mod messages;
@@ -20,8 +21,9 @@ use serde_json::Value;
 
 use super::client::{Credentials, Moment, Signed, Signing, sign};
 use super::gateway::{Answer, Format};
+use super::instance::InstanceConfig;
 use super::quota::{QuotaConfig, Quotas};
-use super::{Params, Rpc};
+use super::{Incoming, Params, Rpc};
 use crate::app::{self, App, Limits};
 use crate::clock::Clock;
 use crate::random::Random;
@@ -31,30 +33,60 @@ use crate::store::{AccessKey, Store};
 const START: Timestamp = Timestamp(1_790_000_000_000);
 const HOST: &str = "127.0.0.1:8080";
 
+/// The door, which keeps the codes that leave it.
+struct Door(Rpc);
+
+impl Door {
+    async fn handle(&self, request: Incoming<'_>) -> Answer {
+        let answer = self.0.handle(request).await;
+        codes::note(&answer);
+        answer
+    }
+
+    async fn with_instances(self, config: &InstanceConfig) -> Self {
+        Self(self.0.with_instances(config).await.unwrap())
+    }
+}
+
 /// A node behind its door, in a folder of its own.
 struct World {
-    rpc: Rpc,
+    rpc: Door,
     app: Arc<App>,
     clock: Clock,
     nonce: Cell<u64>,
     folder: tempfile::TempDir,
 }
 
-async fn node(folder: &tempfile::TempDir, clock: &Clock, quota: &str) -> (Arc<App>, Rpc) {
+async fn node(
+    folder: &tempfile::TempDir,
+    clock: &Clock,
+    quota: &str,
+    limits: Limits,
+) -> (Arc<App>, Door) {
+    let (app, door, _) = parts(folder, clock, quota, limits).await;
+    (app, door)
+}
+
+/// The same with the task that runs the store.
+async fn parts(
+    folder: &tempfile::TempDir,
+    clock: &Clock,
+    quota: &str,
+    limits: Limits,
+) -> (Arc<App>, Door, tokio::task::JoinHandle<()>) {
     let random = Random::seeded(1);
     let engine = SqliteEngine::open(&folder.path().join("otaru.db"), random.clone()).unwrap();
     let (store, run) = Store::inline(engine);
-    tokio::spawn(run);
+    let run = tokio::spawn(run);
     let urls = crate::files::Urls::new(format!("http://{HOST}"), [7; 32]);
     let files = crate::files::Files::open(&folder.path().join("files")).unwrap();
-    let limits = Limits::default();
     let app = App::new(store, clock.clone(), random, Arc::default(), limits, urls, files);
     let key = app::Credentials { access_key_id: "id".into(), access_key_secret: "secret".into() };
     app.ensure_account(key).await.unwrap();
     another_account(&app).await;
     let config: QuotaConfig = toml::from_str(quota).unwrap();
     let rpc = Rpc::open(app.clone(), Quotas::new(config).unwrap()).await.unwrap();
-    (app, rpc)
+    (app, Door(rpc), run)
 }
 
 /// Makes a second account, whose key is `other` with `other secret`.
@@ -89,9 +121,13 @@ impl World {
     }
 
     async fn with_quota(quota: &str) -> Self {
+        Self::with(quota, Limits::default()).await
+    }
+
+    async fn with(quota: &str, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::simulated(START);
-        let (app, rpc) = node(&folder, &clock, quota).await;
+        let (app, rpc) = node(&folder, &clock, quota, limits).await;
         Self { rpc, app, clock, nonce: Cell::new(0), folder }
     }
 
@@ -194,7 +230,7 @@ async fn a_nonce_is_used_once_also_over_a_restart() {
 
     let World { folder, clock, .. } = world;
     tokio::task::yield_now().await;
-    let (_, rpc) = node(&folder, &clock, "").await;
+    let (_, rpc) = node(&folder, &clock, "", Limits::default()).await;
     let again = rpc.handle(signed.incoming()).await;
     assert!(again.body.contains("SignatureNonceUsed"), "{}", again.body);
 }

@@ -1,6 +1,7 @@
 //! A table of refused calls: each has its layer and code, and none changes anything.
 
 mod groups;
+mod jobs;
 mod ota;
 
 use super::*;
@@ -46,6 +47,7 @@ impl Scene {
             ("{EMPTY}", empty),
             ("{UNUSED}", text(&unused["Data"]["FirmwareUrl"])),
             ("{LIST}", text(&list["Data"]["FileUrl"])),
+            ("{1024}", "x".repeat(1_024)),
             ("{LONG}", "x".repeat(4_097)),
         ];
         Self { world, names }
@@ -74,6 +76,15 @@ impl Scene {
         }
         all
     }
+}
+
+/// All of them, for whoever collects their codes.
+pub fn play() {
+    each_refused_call_has_its_code_and_changes_nothing();
+    every_operation_refuses_an_unsigned_call_and_a_foreign_instance();
+    groups::each_refused_call_about_groups_and_tags_has_its_code_and_changes_nothing();
+    jobs::play();
+    ota::play();
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,7 +119,7 @@ async fn consumer_groups_are_listed_newest_first_with_the_default_one_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_has_at_most_1000_consumer_groups() {
+pub async fn an_account_has_at_most_1000_consumer_groups() {
     let world = World::new().await;
     for n in 1..1_000 {
         world.group(&format!("group_{n}")).await;
@@ -129,7 +129,7 @@ async fn an_account_has_at_most_1000_consumer_groups() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_has_at_most_50_groups() {
+pub async fn a_subscription_has_at_most_50_groups() {
     let world = World::new().await;
     let product = world.product("lamp").await;
     let mut params = format!("ProductKey={product}&Type=AMQP&DeviceDataFlag=true");
@@ -163,7 +163,7 @@ async fn groups_and_subscriptions_of_another_account_are_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_refused_call_has_its_code_and_changes_nothing() {
+pub async fn each_refused_call_has_its_code_and_changes_nothing() {
     let world = World::new().await;
     let (product, bare) = (world.product("lamp").await, world.product("other").await);
     let (used, unused) = (world.group("used").await, world.group("unused").await);

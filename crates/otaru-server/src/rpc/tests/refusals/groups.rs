@@ -70,7 +70,7 @@ async fn snapshot(scene: &Scene) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_refused_call_about_groups_and_tags_has_its_code_and_changes_nothing() {
+pub async fn each_refused_call_about_groups_and_tags_has_its_code_and_changes_nothing() {
     let scene = scene().await;
     let before = snapshot(&scene).await;
     for (action, params, want) in CALLS {

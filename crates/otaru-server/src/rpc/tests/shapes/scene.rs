@@ -6,7 +6,7 @@ use otaru_core::message::{Inform, Progress};
 use otaru_core::version::{ModuleName, Version};
 use serde_json::Value;
 
-use super::Walk;
+use super::{Walk, World};
 use crate::app::Gatekeeper;
 use crate::mqtt::{Devices, Epoch, Peer, Report};
 
@@ -20,6 +20,9 @@ pub async fn play(walk: &Walk) {
     let newer = walk.world.package(&product, "9.0", "").await;
     super::ota::tasks(walk, &product, &newer).await;
     super::groups::play(walk, &product).await;
+    super::fleet::states(walk, &product).await;
+    super::fleet::messages(walk, &product).await;
+    super::fleet::batches(walk, &product).await;
     deletions(walk, &product).await;
 }
 
@@ -29,13 +32,17 @@ pub fn text(value: &Value) -> String {
 
 /// A device that connects and speaks.
 pub struct Speaker<'a> {
-    walk: &'a Walk,
+    world: &'a World,
     peer: Peer,
 }
 
 impl<'a> Speaker<'a> {
     pub async fn connect(walk: &'a Walk, product: &str, name: &str) -> Self {
-        let app = &walk.world.app;
+        Self::of(&walk.world, product, name).await
+    }
+
+    pub async fn of(world: &'a World, product: &str, name: &str) -> Self {
+        let app = &world.app;
         let (key, name) = (product.parse().unwrap(), name.parse().unwrap());
         let device = app.store.view(move |view| {
             let product = view.product_by_key(&key)?.unwrap();
@@ -46,11 +53,11 @@ impl<'a> Speaker<'a> {
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
-        Self { walk, peer }
+        Self { world, peer }
     }
 
     async fn says(&self, report: Report) {
-        let gatekeeper = Gatekeeper(self.walk.world.app.clone());
+        let gatekeeper = Gatekeeper(self.world.app.clone());
         gatekeeper.report(self.peer, report).await.unwrap().await.unwrap();
     }
 

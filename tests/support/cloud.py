@@ -38,6 +38,12 @@ class Cloud:
     name = "?"
     # Fields of a job that its models don't know yet.
     lacks = ()
+    # Whether it shows every field of a reply; older models leave out what they don't know.
+    knows_all_fields = True
+    # Whether its models know packages of several files.
+    knows_several_files = True
+    # Operations that its release doesn't have.
+    unknown = ()
 
     def __init__(self, address, key_id=KEY_ID, key_secret=KEY_SECRET):
         self.address, self.key_id, self.key_secret = address, key_id, key_secret
@@ -167,6 +173,7 @@ class OlderTea(Lines):
     """An earlier release of alibabacloud-iot20180120; `./test` puts each into a folder of its own."""
 
     release = "?"
+    knows_all_fields = False
 
     def command(self):
         folder = ROOT / ".venv" / "releases" / self.release
@@ -178,11 +185,21 @@ class Tea2(OlderTea):
     name = "tea-2.4.0"
     release = "2.4.0"
     lacks = ("DownloadProtocol", "MultiModuleMode")
+    knows_several_files = False
+    unknown = (
+        "ModifyOTAFirmware",
+        "UpdateOTAJob",
+        "ReupgradeOTATask",
+        "CreateDeviceDynamicGroup",
+        "DeleteDeviceDynamicGroup",
+        "QueryDynamicGroupDevices",
+    )
 
 
 class Tea4(OlderTea):
     name = "tea-4.2.0"
     release = "4.2.0"
+    unknown = ("UpdateOTAJob",)
 
 
 class Node(Lines):
@@ -219,6 +236,7 @@ class TypeScript(Node):
 
     name = "typescript"
     script = "typed.js"
+    unknown = ("ModifyOTAFirmware", "UpdateOTAJob")
 
 
 CLIENTS = [Core, Tea, TeaV1, Tea2, Tea4, PopCore, PopCorePost, RpcClient, TypeScript]

@@ -1,7 +1,7 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{call, demo, device, key, serve, user};
+use otaru_server::cli::{call, demo, device, fleet, key, serve, user};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -18,6 +18,7 @@ enum Command {
     Call(call::CallArgs),
     Device(device::DeviceArgs),
     Demo(demo::DemoArgs),
+    Fleet(fleet::FleetArgs),
     Key(key::KeyArgs),
     User(user::UserArgs),
 }
@@ -32,6 +33,7 @@ async fn main() -> ExitCode {
         Command::Call(args) => call::run(args).await,
         Command::Device(args) => device::command(args).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Fleet(args) => fleet::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::User(args) => user::run(args).await.map(|()| ExitCode::SUCCESS),
     };

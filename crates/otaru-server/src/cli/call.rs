@@ -1,16 +1,15 @@
 //! `otaru call`: one signed call to a running server.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::{Args, Parser, ValueEnum};
-use serde::Deserialize;
 
-use super::client::{Client, Endpoint};
+use super::client::Client;
+use super::target::Target;
 use crate::clock::Clock;
 use crate::random::Random;
-use crate::rpc::client::{Credentials, Signing};
+use crate::rpc::client::Signing;
 use crate::rpc::gateway::Format;
 use crate::rpc::op::{self, Op};
 use crate::rpc::request::{Kind, ParamRow};
@@ -33,21 +32,8 @@ pub struct CallArgs {
 
 #[derive(Debug, Args)]
 struct Options {
-    /// Address of the server
-    #[arg(long, env = "OTARU_ENDPOINT", value_name = "http://HOST:PORT")]
-    endpoint: Option<String>,
-    /// Access key that signs the call
-    #[arg(long, env = "OTARU_ACCESS_KEY_ID", value_name = "ID")]
-    access_key_id: Option<String>,
-    /// Secret of the access key
-    #[arg(long, env = "OTARU_ACCESS_KEY_SECRET", value_name = "SECRET", hide_env_values = true)]
-    access_key_secret: Option<String>,
-    /// Token of a temporary access key
-    #[arg(long, env = "OTARU_SECURITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    security_token: Option<String>,
-    /// Data folder of a server on this machine, for what is not given otherwise
-    #[arg(long, env = "OTARU_DATA", value_name = "DIR", default_value = "otaru-data")]
-    data: PathBuf,
+    #[command(flatten)]
+    target: Target,
     /// Format of the reply
     #[arg(long, value_enum, default_value_t = ReplyFormat::Json)]
     format: ReplyFormat,
@@ -87,12 +73,9 @@ pub async fn run(mut args: CallArgs) -> anyhow::Result<ExitCode> {
         args.options = args.options.overridden_by(late, typed);
     }
     let options = &args.options;
-    let Some(op) = op::find(&args.action) else {
-        bail!("{} is no operation{}", args.action, suggest(&args.action, actions()));
-    };
-    let params = wire_params(op, params)?;
-    let endpoint = options.endpoint()?;
-    let credentials = options.credentials()?;
+    let params = checked(&args.action, params)?;
+    let endpoint = options.target.endpoint()?;
+    let credentials = options.target.credentials()?;
     let signing = if options.v1 { Signing::V1 } else { Signing::V3 };
     let format = match options.format {
         ReplyFormat::Json => Format::Json,
@@ -111,80 +94,30 @@ pub async fn run(mut args: CallArgs) -> anyhow::Result<ExitCode> {
 impl Options {
     fn overridden_by(self, late: Self, typed: impl Fn(&str) -> bool) -> Self {
         Self {
-            endpoint: if typed("endpoint") { late.endpoint } else { self.endpoint },
-            access_key_id: if typed("access_key_id") {
-                late.access_key_id
-            } else {
-                self.access_key_id
-            },
-            access_key_secret: if typed("access_key_secret") {
-                late.access_key_secret
-            } else {
-                self.access_key_secret
-            },
-            security_token: if typed("security_token") {
-                late.security_token
-            } else {
-                self.security_token
-            },
-            data: if typed("data") { late.data } else { self.data },
             format: if typed("format") { late.format } else { self.format },
             v1: self.v1 || late.v1,
-        }
-    }
-
-    fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        match &self.endpoint {
-            Some(endpoint) => Endpoint::parse(endpoint),
-            None => endpoint_of(&self.data),
-        }
-    }
-
-    fn credentials(&self) -> anyhow::Result<Credentials> {
-        match (&self.access_key_id, &self.access_key_secret) {
-            (Some(id), Some(secret)) => Ok(Credentials {
-                access_key_id: id.clone(),
-                access_key_secret: secret.clone(),
-                security_token: self.security_token.clone(),
-            }),
-            (None, None) if self.security_token.is_none() => credentials_of(&self.data),
-            _ => bail!(
-                "give both --access-key-id and --access-key-secret, with --security-token or without, or none"
-            ),
+            target: self.target.overridden_by(late.target, typed),
         }
     }
 }
 
-/// The address that the server of a data folder last listened on.
+/// What follows an operation on a command line that has no options there.
 ///
 /// # Errors
-/// A sentence when the folder doesn't say.
-pub fn endpoint_of(data: &Path) -> anyhow::Result<Endpoint> {
-    let path = data.join("endpoint");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("no --endpoint given, and {} cannot be read", path.display()))?;
-    let http = text.split_whitespace().find_map(|pair| pair.strip_prefix("http="));
-    let http = http.ok_or_else(|| anyhow!("{} names no http address", path.display()))?;
-    Endpoint::parse(http)
+/// A sentence when it is no operation, or these are not its parameters.
+pub(super) fn parameters(action: &str, args: Vec<String>) -> anyhow::Result<Vec<(String, String)>> {
+    let (params, others) = split(args)?;
+    if let Some(other) = others.first() {
+        bail!("{other} is no parameter: options come before the operation");
+    }
+    checked(action, params)
 }
 
-/// The access key that the server of a data folder made at its first start.
-///
-/// # Errors
-/// A sentence when the folder has none.
-pub fn credentials_of(data: &Path) -> anyhow::Result<Credentials> {
-    #[derive(Deserialize)]
-    struct File {
-        access_key_id: String,
-        access_key_secret: String,
+fn checked(action: &str, params: Vec<(String, String)>) -> anyhow::Result<Vec<(String, String)>> {
+    match op::find(action) {
+        Some(op) => wire_params(op, params),
+        None => bail!("{action} is no operation{}", suggest(action, actions())),
     }
-    let path = data.join("access-key.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("no --access-key-id given, and {} cannot be read", path.display())
-    })?;
-    let File { access_key_id, access_key_secret } =
-        toml::from_str(&text).with_context(|| format!("{} holds no access key", path.display()))?;
-    Ok(Credentials { access_key_id, access_key_secret, security_token: None })
 }
 
 /// Parts what follows the operation into parameters, whose names begin with a capital letter, and options.
@@ -391,21 +324,5 @@ mod tests {
             };
             assert!(matches!(format, ReplyFormat::Xml), "{args:?}");
         }
-    }
-
-    #[test]
-    fn address_and_key_come_from_the_data_folder() {
-        let data = tempfile::tempdir().unwrap();
-        assert!(endpoint_of(data.path()).is_err() && credentials_of(data.path()).is_err());
-        std::fs::write(data.path().join("endpoint"), "http=127.0.0.1:8080 mqtt=127.0.0.1:1883\n")
-            .unwrap();
-        let key = "access_key_id = 'id'\naccess_key_secret = 'secret'\n";
-        std::fs::write(data.path().join("access-key.toml"), key).unwrap();
-        assert_eq!(endpoint_of(data.path()).unwrap().host(), "127.0.0.1:8080");
-        let credentials = credentials_of(data.path()).unwrap();
-        assert_eq!(
-            (&*credentials.access_key_id, &*credentials.access_key_secret),
-            ("id", "secret")
-        );
     }
 }

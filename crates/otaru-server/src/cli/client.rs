@@ -146,6 +146,15 @@ impl Reply {
     }
 }
 
+/// The text at `path` of a reply.
+///
+/// # Errors
+/// A sentence when there is none.
+pub(super) fn text(reply: &serde_json::Value, path: &[&str]) -> anyhow::Result<String> {
+    let value = path.iter().fold(reply, |value, name| &value[*name]);
+    Ok(value.as_str().with_context(|| format!("the reply has no {}", path.join(".")))?.to_owned())
+}
+
 /// A field directly under the root of a reply.
 fn field(body: &str, name: &str) -> Option<String> {
     if !body.trim_start().starts_with('<') {

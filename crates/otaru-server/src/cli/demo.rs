@@ -1,20 +1,15 @@
 //! A whole campaign on this machine: a service, a package, devices that upgrade.
 
-use super::client::{Client, Endpoint};
+use super::client::{Client, Endpoint, text};
 use super::device::{Behaviour, Identity, Step, run as run_device};
+use super::package::Package;
 use super::serve::Server;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::random::Random;
 use crate::rpc::client::{Credentials, Signing};
 use anyhow::{Context, bail, ensure};
-use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -113,7 +108,13 @@ async fn campaign(server: &Server, random: Random, devices: u16) -> anyhow::Resu
     println!("devices    {} registered", identities.len());
     let mut content = vec![0; PACKAGE_BYTES];
     random.fill(&mut content);
-    let firmware = demo.package(Bytes::from(content)).await?;
+    let package = Package {
+        name: "demo-firmware",
+        version: "2.0.0",
+        verified_first: true,
+        content: content.into(),
+    };
+    let firmware = package.create(&demo.client, &demo.product_key).await?;
     println!("package    {firmware}, {PACKAGE_BYTES} bytes, to version 2.0.0");
 
     let mut running = JoinSet::new();
@@ -156,11 +157,6 @@ fn start(running: &mut JoinSet<anyhow::Result<String>>, identity: &Identity, beh
     });
 }
 
-fn text(reply: &Value, path: &[&str]) -> anyhow::Result<String> {
-    let value = path.iter().fold(reply, |value, name| &value[*name]);
-    Ok(value.as_str().with_context(|| format!("the reply has no {}", path.join(".")))?.to_owned())
-}
-
 impl Demo {
     async fn register(&self, name: &str) -> anyhow::Result<Identity> {
         let params = [("ProductKey", self.product_key.as_str()), ("DeviceName", name)];
@@ -171,29 +167,6 @@ impl Demo {
             device_name: name.to_owned(),
             device_secret: text(&reply, &["Data", "DeviceSecret"])?,
         })
-    }
-
-    async fn package(&self, content: Bytes) -> anyhow::Result<String> {
-        let ticket = self.client.call("GenerateOTAUploadURL", &[]).await?;
-        let field = |name: &str| text(&ticket, &["Data", name]);
-        let fields = [
-            ("key", field("Key")?),
-            ("policy", field("Policy")?),
-            ("OSSAccessKeyId", field("OSSAccessKeyId")?),
-            ("signature", field("Signature")?),
-            ("success_action_status", "200".to_owned()),
-        ];
-        upload(&field("Host")?, &fields, &content).await?;
-        let url = field("FirmwareUrl")?;
-        let params = [
-            ("FirmwareName", "demo-firmware"),
-            ("DestVersion", "2.0.0"),
-            ("ProductKey", &self.product_key),
-            ("FirmwareUrl", &url),
-            ("SignMethod", "SHA256"),
-        ];
-        let reply = self.client.call("CreateOTAFirmware", &params).await?;
-        text(&reply, &["Data", "FirmwareId"])
     }
 
     /// Shows a job until it ends, and checks how.
@@ -234,35 +207,4 @@ impl Demo {
         }
         bail!("{what}: the job has not ended")
     }
-}
-
-/// Uploads a file as the vendor's sample does: text fields first, the file last.
-async fn upload(host: &str, fields: &[(&str, String)], content: &Bytes) -> anyhow::Result<()> {
-    const BOUNDARY: &str = "otaru-demo-boundary";
-    let texts = fields.iter().map(|(name, value)| {
-        format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-        )
-    });
-    let file = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"demo.bin\"\r\n\
-         Content-Type: application/octet-stream\r\n\r\n"
-    );
-    let body: String = texts.chain([file]).collect();
-    let mut body = body.into_bytes();
-    body.extend_from_slice(content);
-    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-    let request = Request::post(format!("{}/", host.trim_end_matches('/')))
-        .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
-        .body(Full::new(Bytes::from(body)))?;
-    let client = HttpClient::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.context("uploading the package")?;
-    let status = response.status();
-    let answer = response.into_body().collect().await?.to_bytes();
-    ensure!(
-        status == 200,
-        "the upload was answered with {status}: {}",
-        String::from_utf8_lossy(&answer)
-    );
-    Ok(())
 }

@@ -175,7 +175,11 @@ pub async fn run(
     session.close().await
 }
 
-async fn download(url: &str) -> anyhow::Result<Bytes> {
+/// Downloads a whole file.
+///
+/// # Errors
+/// When the server does not answer with the file.
+pub(super) async fn download(url: &str) -> anyhow::Result<Bytes> {
     let client = HttpClient::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let request = Request::get(url).body(Empty::new()).context("the URL of the package")?;
     let response = client.request(request).await.context("downloading the package")?;

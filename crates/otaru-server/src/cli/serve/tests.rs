@@ -45,8 +45,8 @@ mod admin {
     use super::*;
     use crate::app::operator::{Act, Done, NewKey, Owner};
     use crate::cli::admin::act;
-    use crate::cli::call::{credentials_of, endpoint_of};
     use crate::cli::client::{Client, Refused};
+    use crate::cli::target::{credentials_of, endpoint_of};
     use crate::rpc::client::{Credentials as Signer, Signing};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;

@@ -1,6 +1,7 @@
 //! Two calls at once that would break a rule: the store's transaction decides, and one of them is told.
 
 use super::*;
+use crate::app::group::NewGroup;
 use otaru_core::job::DynamicMode;
 use otaru_core::policy::Policy;
 
@@ -191,6 +192,57 @@ async fn a_name_goes_to_one_of_two_who_ask_at_once() {
             async move { world.app.register_device(world.caller, new).await.map(|_| ()) }
         };
         one_is_told(race(register(), register()).await, "iot.device.AlreadyExistedDeviceName");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_of_a_product_is_given_once() {
+    let world = threaded().await;
+    for n in 0..ROUNDS {
+        let create = || {
+            let (world, name) = (world.clone(), format!("product-{n}"));
+            let new = NewProduct { name, profile: ProductProfile::default() };
+            async move { world.app.create_product(world.caller, new).await.map(|_| ()) }
+        };
+        one_is_told(race(create(), create()).await, "iot.prod.AlreadyExistedProductName");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_of_a_group_is_given_once() {
+    let world = threaded().await;
+    for n in 0..ROUNDS {
+        let create = || {
+            let world = world.clone();
+            let (name, description) = (format!("group_{n}"), String::new());
+            let new = NewGroup { name, description, parent: None };
+            async move { world.app.create_group(world.caller, new).await.map(|_| ()) }
+        };
+        one_is_told(race(create(), create()).await, "iot.group.GroupNameExisted");
+        let consumers = || {
+            let (world, name) = (world.clone(), format!("group_{n}"));
+            async move { world.app.create_consumer_group(world.caller, name).await.map(|_| ()) }
+        };
+        let codes = race(consumers(), consumers()).await;
+        one_is_told(codes, "iot.consumer.group.ConsumerGroupNameExisted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_uploaded_file_becomes_one_package_of_a_version() {
+    let world = threaded().await;
+    for n in 0..ROUNDS {
+        let url = world.upload().await;
+        let create = |name: &str| {
+            let new = NewPackage {
+                name: format!("{name} {n}"),
+                ..world.new_package("default", &format!("{n}.0"), url.clone())
+            };
+            let world = world.clone();
+            async move { world.app.create_package(world.caller, new).await.map(|_| ()) }
+        };
+        let codes = race(create("one"), create("other")).await;
+        one_is_told(codes, "iot.firmware.AlreadyExistedFirmwareVersion");
     }
 }
 

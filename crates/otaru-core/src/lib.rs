@@ -26,5 +26,6 @@ pub mod tag;
 pub mod task;
 pub mod time;
 pub mod topic;
+pub mod topology;
 pub mod update;
 pub mod version;

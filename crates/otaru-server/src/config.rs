@@ -207,6 +207,23 @@ struct LimitSettings {
         value_name = "BYTES"
     )]
     block_cache_bytes: Option<u64>,
+    /// Sub-devices of one gateway, attached and logged in [default: 2000]
+    #[arg(long = "limits-sub-devices-max", env = "OTARU_LIMITS_SUB_DEVICES_MAX", value_name = "N")]
+    sub_devices_max: Option<u32>,
+    /// Logins of sub-devices per second through one gateway; 0: no limit [default: 200]
+    #[arg(
+        long = "limits-sub-logins-per-second",
+        env = "OTARU_LIMITS_SUB_LOGINS_PER_SECOND",
+        value_name = "N"
+    )]
+    sub_logins_per_second: Option<u32>,
+    /// Logins of one sub-device per minute; 0: no limit [default: 5]
+    #[arg(
+        long = "limits-sub-logins-per-minute",
+        env = "OTARU_LIMITS_SUB_LOGINS_PER_MINUTE",
+        value_name = "N"
+    )]
+    sub_logins_per_minute: Option<u32>,
 }
 
 fn quota_mode(text: &str) -> Result<QuotaMode, String> {
@@ -306,6 +323,13 @@ impl Settings {
                     .blocks_per_second_total
                     .or(below.limits.blocks_per_second_total),
                 block_cache_bytes: limits.block_cache_bytes.or(below.limits.block_cache_bytes),
+                sub_devices_max: limits.sub_devices_max.or(below.limits.sub_devices_max),
+                sub_logins_per_second: limits
+                    .sub_logins_per_second
+                    .or(below.limits.sub_logins_per_second),
+                sub_logins_per_minute: limits
+                    .sub_logins_per_minute
+                    .or(below.limits.sub_logins_per_minute),
             },
         }
     }
@@ -346,6 +370,13 @@ impl Settings {
                 .blocks_per_second_total
                 .unwrap_or(usual.blocks_per_second_total),
             block_cache_bytes: given.block_cache_bytes.unwrap_or(usual.block_cache_bytes),
+            sub_devices_max: given.sub_devices_max.unwrap_or(usual.sub_devices_max),
+            sub_logins_per_second: given
+                .sub_logins_per_second
+                .unwrap_or(usual.sub_logins_per_second),
+            sub_logins_per_minute: given
+                .sub_logins_per_minute
+                .unwrap_or(usual.sub_logins_per_minute),
         };
         ensure!(
             limits.grace_ms <= 60_000,

@@ -4,7 +4,9 @@ use super::dispatch::{Due, Turn};
 use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
+use super::topology::GATEWAY;
 use super::{App, dynamic, push, report};
+use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, Peer, Report, Unavailable, upgrade_topic,
 };
@@ -16,6 +18,7 @@ use otaru_core::message::{Source, Upgrade, UpgradeFile};
 use otaru_core::package::PackageFile;
 use otaru_core::policy::DownloadProtocol;
 use otaru_core::time::Timestamp;
+use otaru_core::topology::{TopoAsk, TopoError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -49,14 +52,16 @@ impl Devices for Gatekeeper {
         Box::pin(async move {
             let found = store.view(move |view| {
                 let Some(product) = view.product_by_key(&key)? else { return Ok(None) };
-                view.device_by_name(product.no, &name)
+                let device = view.device_by_name(product.no, &name)?;
+                Ok(device.map(|device| (device, product.profile.node_type == GATEWAY)))
             });
             let device = found.await.map_err(|error| unavailable(&error))?;
-            Ok(device.map(|d| Identity {
+            Ok(device.map(|(d, is_gateway)| Identity {
                 device: d.no,
                 product: d.product,
                 secret: d.secret,
                 disabled: d.disabled,
+                is_gateway,
             }))
         })
     }
@@ -122,6 +127,17 @@ impl Devices for Gatekeeper {
                 Box::pin(async move { committed.await.map_err(|error| unavailable(&error)) });
             Ok(answer)
         })
+    }
+
+    fn topology(
+        &self,
+        gateway: Peer,
+        ask: TopoAsk,
+    ) -> Later<std::result::Result<TopoAnswer, TopoError>> {
+        let app = self.0.clone();
+        Box::pin(
+            async move { app.topology(gateway, ask).await.map_err(|error| unavailable(&error)) },
+        )
     }
 
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {

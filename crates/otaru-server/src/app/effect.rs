@@ -6,6 +6,7 @@ use crate::mqtt::Registry;
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::Job;
 use otaru_core::time::Timestamp;
+use otaru_core::topology::SubEnd;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -28,7 +29,9 @@ pub struct Effects {
     /// The earliest deadline that was set.
     pub deadline: Option<Timestamp>,
     /// Devices that were disabled or deleted: their connections are to be closed.
-    pub kicked: Vec<DeviceNo>,
+    pub kicked: Vec<(DeviceNo, SubEnd)>,
+    /// Sub-devices that have left their gateway.
+    pub(super) logged_out: Vec<DeviceNo>,
     /// Devices whose task has ended, so that dynamic jobs look at them again.
     pub(super) freed: Vec<DeviceNo>,
     /// Who is connected, for rules of dynamic groups that ask.
@@ -65,8 +68,11 @@ impl Follower {
         for job in effects.rates {
             self.dispatcher.rate_changed(&job, self.clock.now());
         }
-        for device in effects.kicked {
-            self.registry.kick(device);
+        for (device, end) in effects.kicked {
+            self.registry.kick(device, end);
+        }
+        for device in effects.logged_out {
+            self.registry.log_out(device);
         }
         for ready in effects.ready {
             self.dispatcher.ready(ready);

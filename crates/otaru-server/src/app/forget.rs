@@ -11,6 +11,7 @@ use otaru_core::product::Product;
 use otaru_core::subscription::SubscriptionKind;
 use otaru_core::task::{CancelCause, Event};
 use otaru_core::time::Timestamp;
+use otaru_core::topology::SubEnd;
 
 /// Devices that one change deletes at most.
 const SLICE: u32 = 1_000;
@@ -60,7 +61,8 @@ fn device(
     rows.leave_groups(device.no)?;
     rows.delete_device_tags(device.no)?;
     rows.delete_device(account, device)?;
-    effects.kicked.push(device.no);
+    // What was attached to a gateway that goes is nobody's sub-device; its sessions end with the connection.
+    effects.kicked.push((device.no, SubEnd::Deleted));
     Ok(())
 }
 

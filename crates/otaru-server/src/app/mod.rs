@@ -39,6 +39,7 @@ mod subscription;
 mod survey;
 mod tag;
 mod task;
+mod topology;
 mod unfinished;
 mod update;
 mod upload;
@@ -104,6 +105,12 @@ pub struct Limits {
     pub blocks_per_second_total: u32,
     /// Bytes of files that are kept in memory for blocks.
     pub block_cache_bytes: u64,
+    /// Sub-devices of one gateway: attached, and logged in.
+    pub sub_devices_max: u32,
+    /// Logins of sub-devices per second through one gateway; 0: no cap.
+    pub sub_logins_per_second: u32,
+    /// Logins of one sub-device per minute; 0: no cap.
+    pub sub_logins_per_minute: u32,
 }
 
 impl Default for Limits {
@@ -123,6 +130,9 @@ impl Default for Limits {
             blocks_per_second: 100,
             blocks_per_second_total: 10_000,
             block_cache_bytes: 64 * 1024 * 1024,
+            sub_devices_max: 2_000,
+            sub_logins_per_second: 200,
+            sub_logins_per_minute: 5,
         }
     }
 }
@@ -137,6 +147,7 @@ pub struct App {
     pub(crate) urls: Urls,
     files: Files,
     blocks: Blocks,
+    logins: topology::Logins,
     follower: Follower,
 }
 
@@ -158,7 +169,19 @@ impl App {
             deadline_set: Arc::default(),
         };
         let blocks = Blocks::new(files.clone(), &limits);
-        Arc::new(Self { store, clock, random, registry, limits, urls, files, blocks, follower })
+        let logins = topology::Logins::new(&limits);
+        Arc::new(Self {
+            store,
+            clock,
+            random,
+            registry,
+            limits,
+            urls,
+            files,
+            blocks,
+            logins,
+            follower,
+        })
     }
 
     /// Runs a use case as one change and lets its effects happen after the commit.

@@ -6,6 +6,7 @@ use otaru_core::device::{Device, DeviceState, DeviceStatus};
 use otaru_core::id::{DeviceNo, IdError, IotId};
 use otaru_core::product::Product;
 use otaru_core::refusal;
+use otaru_core::topology::SubEnd;
 
 /// Rows up to which pages of devices are found: a page behind them would walk too far.
 const ROWS_MAX: u64 = 100_000;
@@ -242,7 +243,7 @@ impl App {
             let (_, device) = lookup::device_by_key(rows, caller, &key)?;
             rows.set_disabled(device.no, disabled, now)?;
             if disabled {
-                effects.kicked.push(device.no);
+                effects.kicked.push((device.no, SubEnd::Disabled));
             }
             Ok(dynamic::changed(rows, device.no, now, effects)?)
         })

@@ -125,6 +125,10 @@ impl Server {
         let base = config.http_base.unwrap_or_else(|| default_base(http));
         let urls = Urls::new(base, secret).with_download_base(config.download_base);
         let metrics = Metrics::default();
+        let gates = mqtt::GateLimits {
+            sub_devices_max: usize::try_from(config.limits.sub_devices_max).unwrap_or(usize::MAX),
+            logins_per_second: config.limits.sub_logins_per_second,
+        };
         let registry = Arc::new(Registry::new(metrics.clone()));
         let files = Files::open(&folder.files())
             .with_context(|| format!("{} can't be opened", folder.files().display()))?;
@@ -160,7 +164,8 @@ impl Server {
             Router { backend, files, urls, clock: clock.clone(), random, metrics: metrics.clone() };
         let gatekeeper = Gatekeeper(app.clone());
         let limits = otaru_mqtt::session::Limits::default();
-        let gateway = Arc::new(Gateway::new(gatekeeper, registry.clone(), clock, limits));
+        let gateway = Gateway::new(gatekeeper, registry.clone(), clock, limits).with_gates(gates);
+        let gateway = Arc::new(gateway);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(app.clone().run_dispatcher());

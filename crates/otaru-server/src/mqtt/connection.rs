@@ -2,7 +2,9 @@
 
 mod act;
 mod blocks;
+mod sub_devices;
 
+use super::TopoAnswer;
 use super::auth::Credentials;
 use super::ends;
 use super::mailbox::{CloseReason, Mailbox, Message};
@@ -13,6 +15,7 @@ use crate::metrics::{Dropped, Metrics, Phase, Refused};
 use blocks::{Blocks, first_block};
 use bytes::{Buf, Bytes, BytesMut};
 use otaru_core::message::Upgrade;
+use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ConnectCode, Qos};
 use otaru_mqtt::session::{ProtocolError, PublishError, Session};
@@ -23,6 +26,7 @@ use std::future::pending;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
+use sub_devices::{SubDevices, first_answer};
 
 const READ_BYTES: usize = 64 * 1024;
 /// A larger buffer is given back after use.
@@ -79,6 +83,7 @@ enum Reply {
 struct Online {
     peer: Peer,
     owner: Owner,
+    is_gateway: bool,
 }
 
 /// What a connection woke up for.
@@ -88,6 +93,7 @@ enum Woken {
     Identity(Result<Option<Identity>, Unavailable>),
     Place(Result<Later<Option<Box<Upgrade>>>, Unavailable>),
     Kept(Result<Option<Box<Upgrade>>, Unavailable>),
+    Topology(Result<TopoAnswer, TopoError>),
     /// `None`: it can't be read, and the device asks again.
     Block(Option<Bytes>),
     Readable(std::io::Result<()>),
@@ -107,6 +113,8 @@ pub(super) struct Connection<D: Devices> {
     /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
     reports: VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
     blocks: Option<Box<Blocks>>,
+    /// Once a gateway has asked for something about its sub-devices.
+    subs: Option<Box<SubDevices>>,
     /// What the socket did not take.
     backlog: BytesMut,
 }
@@ -127,6 +135,7 @@ impl<D: Devices> Connection<D> {
             waiting: None,
             reports: VecDeque::new(),
             blocks: None,
+            subs: None,
             backlog: BytesMut::new(),
         }
     }
@@ -148,6 +157,7 @@ impl<D: Devices> Connection<D> {
         if let Some(reason) = self.mailbox.closed() {
             return Err(End::Closed(reason));
         }
+        self.expel()?;
         self.empty_mailbox()?;
         let reads = self.reads();
         // Nobody hears a device that isn't read, so its silence is no reason to close. A stranger has no such excuse.
@@ -161,6 +171,9 @@ impl<D: Devices> Connection<D> {
             result = self.link.writable(), if !self.backlog.is_empty() => Woken::Writable(result),
             woken = waited(&mut self.waiting) => woken,
             result = first_kept(&mut self.reports) => Woken::Kept(result),
+            answer = first_answer(&mut self.subs), if self.backlog.is_empty() => {
+                Woken::Topology(answer)
+            }
             frame = first_block(&mut self.blocks), if self.backlog.is_empty() => Woken::Block(frame),
             result = self.link.readable(), if reads => Woken::Readable(result),
         };
@@ -173,6 +186,7 @@ impl<D: Devices> Connection<D> {
             Woken::Identity(result) => self.identified(result)?,
             Woken::Place(result) => self.placed(result)?,
             Woken::Kept(result) => self.kept(result)?,
+            Woken::Topology(answer) => self.topology_answered(answer)?,
             Woken::Block(frame) => self.block_read(frame)?,
             Woken::Readable(result) => {
                 result.map_err(|error| End::Broken(error.kind()))?;
@@ -200,6 +214,7 @@ impl<D: Devices> Connection<D> {
         self.waiting.is_none()
             && self.reports.len() < REPORTS_MAX
             && !self.blocks.as_ref().is_some_and(|blocks| blocks.is_full())
+            && !self.subs.as_ref().is_some_and(|subs| subs.is_full())
     }
 
     /// Whether there is room for what the device may say next.
@@ -270,7 +285,10 @@ impl<D: Devices> Connection<D> {
     /// The quality of service at which the device hears a message; `None` when it has not subscribed to its topic.
     fn heard_at(&self, message: &Message) -> Option<Qos> {
         let owner = self.online.as_ref().map(|online| &online.owner);
-        if !owner.is_some_and(|owner| owner.needs_subscription(&message.topic)) {
+        let sub = || self.subs.as_ref()?.find(&message.topic);
+        if !owner.is_some_and(|owner| owner.needs_subscription(&message.topic))
+            && !sub().is_some_and(|(sub, _)| sub.needs_subscription(&message.topic))
+        {
             return Some(message.qos);
         }
         let covering = self.subscriptions.iter().filter(|(had, _)| matches(had, &message.topic));
@@ -316,6 +334,7 @@ impl<D: Devices> Connection<D> {
 
 impl<D: Devices> Drop for Connection<D> {
     fn drop(&mut self) {
+        self.leave_with_sub_devices();
         let peer = self.online.as_ref().map(|online| online.peer);
         self.gateway.registry.leave(self.no, peer);
         if let Some(peer) = peer {

@@ -1,6 +1,8 @@
 //! What others leave for a connection: messages to write, and the wish to close it.
 
+use super::registry::Peer;
 use bytes::Bytes;
+use otaru_core::topology::{SubEnd, SubName};
 use otaru_mqtt::packet::{ByteString, Qos};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,10 @@ use tokio::sync::Notify;
 const MESSAGES_MAX: usize = 200;
 /// As above, in bytes of payload.
 const BYTES_MAX: usize = 1024 * 1024;
+
+/// The same, that each sub-device of a gateway adds: pushes for all of them may come at once.
+const SUB_MESSAGES_MAX: usize = 4;
+const SUB_BYTES_MAX: usize = 16 * 1024;
 
 /// A message for a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +53,10 @@ struct State {
     messages: VecDeque<Message>,
     payload_bytes: usize,
     closed: Option<CloseReason>,
+    /// Sub-devices of a gateway that were logged out, and why it is to be told; at most those it has logged in.
+    expelled: Vec<(Peer, SubName, SubEnd)>,
+    /// Sub-devices that are logged in through the connection: each brings room for messages of its own.
+    sub_devices: usize,
 }
 
 impl Default for Mailbox {
@@ -70,7 +80,8 @@ impl Mailbox {
         }
         state.payload_bytes += message.payload.len();
         state.messages.push_back(message);
-        let fits = state.messages.len() <= MESSAGES_MAX && state.payload_bytes <= BYTES_MAX;
+        let fits = state.messages.len() <= MESSAGES_MAX + state.sub_devices * SUB_MESSAGES_MAX
+            && state.payload_bytes <= BYTES_MAX + state.sub_devices * SUB_BYTES_MAX;
         if !fits {
             state.close(CloseReason::Slow);
         }
@@ -98,6 +109,20 @@ impl Mailbox {
 
     pub(super) fn closed(&self) -> Option<CloseReason> {
         self.state().closed
+    }
+
+    /// Leaves word that a sub-device was logged out by somebody else.
+    pub(super) fn expel(&self, peer: Peer, name: SubName, end: SubEnd) {
+        self.state().expelled.push((peer, name, end));
+        self.changed.notify_one();
+    }
+
+    pub(super) fn take_expelled(&self) -> Vec<(Peer, SubName, SubEnd)> {
+        std::mem::take(&mut self.state().expelled)
+    }
+
+    pub(super) fn set_sub_devices(&self, count: usize) {
+        self.state().sub_devices = count;
     }
 
     /// Waits for something new; there may be nothing new.

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use otaru_core::block::BlockRequest;
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
 use otaru_core::message::{Inform, Progress, Upgrade};
+use otaru_core::topology::{SubName, TopoAsk, TopoError};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
 use serde_json::Value;
@@ -52,6 +53,36 @@ pub struct Identity {
     pub product: ProductNo,
     pub secret: String,
     pub disabled: bool,
+    pub is_gateway: bool,
+}
+
+/// What became of a gateway's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopoAnswer {
+    /// It is done, and there is nothing to tell.
+    Nothing,
+    /// These sub-devices are attached to it.
+    List(Vec<SubName>),
+    /// These are not any more: they are logged out.
+    Detached(Vec<SubName>),
+    /// These may go online through it.
+    LoggedIn(Vec<(SubName, ProductNo, DeviceNo)>),
+    LoggedOut(Vec<SubName>),
+}
+
+/// What gateways may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateLimits {
+    /// Sub-devices that are logged in through one gateway.
+    pub sub_devices_max: usize,
+    /// Logins per second of one gateway; 0: no cap.
+    pub logins_per_second: u32,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self { sub_devices_max: 2_000, logins_per_second: 200 }
+    }
 }
 
 /// What a device says.
@@ -82,6 +113,9 @@ pub trait Devices: Send + Sync + 'static {
     /// socket isn't read. The inner one comes with the commit, and says what to answer a [`Report::Pull`].
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>>;
 
+    /// Carries out what a gateway asks for about its sub-devices; logging out needs nobody.
+    fn topology(&self, gateway: Peer, ask: TopoAsk) -> Later<Result<TopoAnswer, TopoError>>;
+
     /// The answer to a request for a block, framed, when it is its turn: also one that there is none. `id` is the
     /// request's own. Changes nothing.
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes>;
@@ -105,12 +139,18 @@ pub struct Gateway<D> {
     registry: Arc<Registry>,
     clock: Clock,
     limits: Arc<Limits>,
+    gates: GateLimits,
 }
 
 impl<D: Devices> Gateway<D> {
     /// `registry` is where the rest of the server leaves messages.
     pub fn new(devices: D, registry: Arc<Registry>, clock: Clock, limits: Limits) -> Self {
-        Self { devices, registry, clock, limits: Arc::new(limits) }
+        Self { devices, registry, clock, limits: Arc::new(limits), gates: GateLimits::default() }
+    }
+
+    #[must_use]
+    pub fn with_gates(self, gates: GateLimits) -> Self {
+        Self { gates, ..self }
     }
 
     /// Serves one connection until it ends.

@@ -4,6 +4,7 @@ use super::mailbox::{CloseReason, Mailbox, Message};
 use crate::metrics::{Door, Dropped, Metrics};
 use otaru_core::hash::Map;
 use otaru_core::id::{DeviceNo, ProductNo};
+use otaru_core::topology::{SubEnd, SubName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,37 @@ struct Inner {
 struct Entry {
     epoch: Epoch,
     product: ProductNo,
+    /// Of its own connection, or of its gateway's.
     mailbox: Arc<Mailbox>,
+    /// The name of a sub-device that is online through a gateway.
+    sub: Option<Box<SubName>>,
+}
+
+impl Inner {
+    fn remove(&mut self, peer: Peer) {
+        if self.devices.get(&peer.device).is_some_and(|entry| entry.epoch == peer.epoch)
+            && let Some(entry) = self.devices.remove(&peer.device)
+            && let Some(devices) = self.products.get_mut(&entry.product)
+        {
+            devices.remove(&peer.device);
+            if devices.is_empty() {
+                self.products.remove(&entry.product);
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Ends this presence: that of a sub-device without the connection of its gateway.
+    fn end(&self, device: DeviceNo, reason: CloseReason, end: SubEnd) {
+        match &self.sub {
+            None => self.mailbox.close(reason),
+            Some(name) => {
+                let peer = Peer { device, epoch: self.epoch };
+                self.mailbox.expel(peer, (**name).clone(), end);
+            }
+        }
+    }
 }
 
 impl Registry {
@@ -107,6 +138,29 @@ impl Registry {
         mailbox: &Arc<Mailbox>,
         kicks: u64,
     ) -> Option<Peer> {
+        self.enter_as(product, device, mailbox, None, kicks)
+    }
+
+    /// A sub-device logs in through the connection of its gateway. As [`Registry::enter`].
+    pub(super) fn enter_through(
+        &self,
+        product: ProductNo,
+        device: DeviceNo,
+        mailbox: &Arc<Mailbox>,
+        name: &SubName,
+        kicks: u64,
+    ) -> Option<Peer> {
+        self.enter_as(product, device, mailbox, Some(Box::new(name.clone())), kicks)
+    }
+
+    fn enter_as(
+        &self,
+        product: ProductNo,
+        device: DeviceNo,
+        mailbox: &Arc<Mailbox>,
+        sub: Option<Box<SubName>>,
+        kicks: u64,
+    ) -> Option<Peer> {
         let mut inner = self.inner();
         let since = usize::try_from(inner.kicks - kicks).unwrap_or(usize::MAX);
         if since > inner.kicked.len()
@@ -117,9 +171,9 @@ impl Registry {
         inner.last_epoch += 1;
         let epoch = Epoch(inner.last_epoch);
         inner.products.entry(product).or_default().insert(device);
-        let entry = Entry { epoch, product, mailbox: Arc::clone(mailbox) };
+        let entry = Entry { epoch, product, mailbox: Arc::clone(mailbox), sub };
         if let Some(older) = inner.devices.insert(device, entry) {
-            older.mailbox.close(CloseReason::Replaced);
+            older.end(device, CloseReason::Replaced, SubEnd::Elsewhere);
         }
         Some(Peer { device, epoch })
     }
@@ -130,18 +184,27 @@ impl Registry {
         if inner.connections.remove(&no).is_some() {
             self.metrics.connections.gauge(Door::Mqtt).dec();
         }
-        if let Some(peer) = peer
-            && inner.devices.get(&peer.device).is_some_and(|entry| entry.epoch == peer.epoch)
-            && let Some(entry) = inner.devices.remove(&peer.device)
-            && let Some(devices) = inner.products.get_mut(&entry.product)
-        {
-            devices.remove(&peer.device);
-            if devices.is_empty() {
-                inner.products.remove(&entry.product);
-            }
+        if let Some(peer) = peer {
+            inner.remove(peer);
         }
         drop(inner);
         self.left.notify_waiters();
+    }
+
+    /// A sub-device is logged out.
+    pub(super) fn leave_through(&self, peer: Peer) {
+        self.inner().remove(peer);
+    }
+
+    /// Logs a sub-device out of the gateway that it no longer belongs to.
+    pub fn log_out(&self, device: DeviceNo) {
+        let mut inner = self.inner();
+        let Some(entry) = inner.devices.get(&device).filter(|entry| entry.sub.is_some()) else {
+            return;
+        };
+        let peer = Peer { device, epoch: entry.epoch };
+        entry.end(device, CloseReason::Kicked, SubEnd::NoSession);
+        inner.remove(peer);
     }
 
     /// Sends a message to a device, but only on the connection that `peer` names.
@@ -166,8 +229,8 @@ impl Registry {
         self.inner().devices.get(&device).map(|entry| Peer { device, epoch: entry.epoch })
     }
 
-    /// Closes the connection of a device that was disabled or deleted.
-    pub fn kick(&self, device: DeviceNo) {
+    /// Closes the connection of a device that was disabled or deleted; the gateway of a sub-device is told which.
+    pub fn kick(&self, device: DeviceNo, end: SubEnd) {
         let mut inner = self.inner();
         inner.kicks += 1;
         inner.kicked.push_back(device);
@@ -175,7 +238,11 @@ impl Registry {
             inner.kicked.pop_front();
         }
         if let Some(entry) = inner.devices.get(&device) {
-            entry.mailbox.close(CloseReason::Kicked);
+            entry.end(device, CloseReason::Kicked, end);
+            if entry.sub.is_some() {
+                let peer = Peer { device, epoch: entry.epoch };
+                inner.remove(peer);
+            }
         }
     }
 
@@ -297,12 +364,12 @@ mod tests {
         let enter =
             |device, kicks| registry.enter(product, DeviceNo(device), &mailbox, kicks).is_some();
         let before = registry.kicks();
-        registry.kick(DeviceNo(1));
-        registry.kick(DeviceNo(2));
+        registry.kick(DeviceNo(1), SubEnd::Deleted);
+        registry.kick(DeviceNo(2), SubEnd::Deleted);
         assert!(!enter(1, before) && !enter(2, before + 1));
         assert!(enter(1, before + 1) && enter(3, before));
         for _ in 0..KICKS_KEPT {
-            registry.kick(DeviceNo(4));
+            registry.kick(DeviceNo(4), SubEnd::Deleted);
         }
         assert!(!enter(5, before), "nobody knows any more who was kicked since");
         assert!(enter(4, registry.kicks()));

@@ -2,6 +2,7 @@
 //! device protocol reference, topic rules and other topics.
 
 use otaru_core::id::{DeviceName, ProductKey};
+use otaru_core::topology::TopoAsk;
 
 /// Whose topics are one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +25,42 @@ pub(super) enum Uplink {
     Time,
     /// Asks for a block of a file.
     Block,
+    /// A gateway asks for something about its sub-devices.
+    Topology,
     /// Another request of the data model.
     Thing,
     /// One of its own topics that nobody listens to.
     Unheard,
     /// A topic that the device may not publish to.
     Foreign,
+}
+
+/// The product and device that a topic or filter names, in whichever place it has them.
+pub(super) fn named(topic: &str) -> Option<(&str, &str)> {
+    const PREFIXES: [&str; 9] = [
+        "/ota/device/inform/",
+        "/ota/device/progress/",
+        "/ota/device/request/",
+        "/ota/device/upgrade/",
+        "/sys/",
+        "/ext/ntp/",
+        "/ext/session/",
+        "/shadow/update/",
+        "/shadow/get/",
+    ];
+    let rest = match topic.strip_prefix("/ext/rrpc/") {
+        Some(rest) => &rest[rest.find('/')? + 1..],
+        None => PREFIXES
+            .iter()
+            .find_map(|prefix| topic.strip_prefix(prefix))
+            .or_else(|| topic.strip_prefix('/'))?,
+    };
+    let mut levels = rest.split(['/', '?']);
+    Some((levels.next()?, levels.next()?)).filter(|(key, name)| !key.is_empty() && !name.is_empty())
+}
+
+pub(super) fn reply_topic(topic: &str) -> String {
+    format!("{topic}_reply")
 }
 
 /// A topic as it is compared: the C SDK 4.x appends `?_rid=…`.
@@ -61,6 +92,10 @@ impl Owner {
         self.after(prefix, text).is_some_and(|rest| rest.len() > 1)
     }
 
+    fn is_topology(&self, prefix: &str, text: &str) -> bool {
+        self.after(prefix, text).is_some_and(|rest| TopoAsk::is_one(prefix, rest))
+    }
+
     /// Whether `text` is `/ext/rrpc/{any id}` and then an own topic.
     fn is_rrpc(&self, text: &str) -> bool {
         text.strip_prefix("/ext/rrpc/")
@@ -77,6 +112,8 @@ impl Owner {
             Uplink::Progress
         } else if self.is("/ota/device/request", topic) {
             Uplink::LegacyPull
+        } else if self.is_topology("/sys", topic) || self.is_topology("/ext/session", topic) {
+            Uplink::Topology
         } else if let Some(rest) = self.after("/sys", topic) {
             match rest.strip_prefix("/thing/") {
                 Some("ota/firmware/get") => Uplink::Pull,
@@ -164,7 +201,10 @@ mod tests {
             ("/sys/a1B2/dev-001/rrpc/response/1", Unheard),
             ("/sys/a1B2/dev-001", Unheard),
             ("/ext/ntp/a1B2/dev-001/request", Time),
-            ("/ext/session/a1B2/dev-001/combine/login", Unheard),
+            ("/ext/session/a1B2/dev-001/combine/login", Topology),
+            ("/sys/a1B2/dev-001/thing/topo/add?_rid=1", Topology),
+            ("/sys/a1B2/dev-001/thing/topo/change", Thing),
+            ("/ext/session/a1B2/dev-001/combine/login_reply", Unheard),
             ("/ext/rrpc/123/a1B2/dev-001/user/x", Unheard),
             ("/shadow/update/a1B2/dev-001", Unheard),
             ("/a1B2/dev-001/user/update", Unheard),

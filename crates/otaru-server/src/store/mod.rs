@@ -16,6 +16,7 @@ mod module;
 pub mod sqlite;
 mod subscription;
 mod tag;
+mod topology;
 mod writer;
 
 pub use account::*;
@@ -27,6 +28,7 @@ pub use model::*;
 pub use module::{ModuleRows, ModuleView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
+pub use topology::{TopologyRows, TopologyView};
 pub use writer::{Store, StoreHandle};
 
 use otaru_core::device::Device;
@@ -58,7 +60,15 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// Reads of one snapshot. Lists are in the order that the API shows: newest first, ties by number, unless said
 /// otherwise. A [`Page`] never makes the engine read more rows than it returns plus an index walk to its start.
 pub trait View:
-    AccountView + ApplyView + FileView + FleetView + GroupView + ModuleView + SubscriptionView + TagView
+    AccountView
+    + ApplyView
+    + FileView
+    + FleetView
+    + GroupView
+    + ModuleView
+    + SubscriptionView
+    + TagView
+    + TopologyView
 {
     /// Nonces that are remembered at `now`, for refilling memory at start.
     fn nonces(&mut self, now: Timestamp) -> Result<Vec<Nonce>>;
@@ -185,6 +195,7 @@ pub trait Rows:
     + ModuleRows
     + SubscriptionRows
     + TagRows
+    + TopologyRows
 {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;
     /// Forgets nonces that expired and uploads that nobody used, oldest first, at most `limit` of each; returns the

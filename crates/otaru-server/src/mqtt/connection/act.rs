@@ -3,7 +3,7 @@
 use super::{Answer, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::Credentials;
-use crate::mqtt::topics::{Owner, Uplink, without_query};
+use crate::mqtt::topics::{Owner, Uplink, reply_topic, without_query};
 use crate::mqtt::{
     Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, REPORTS_MAX, Report, SUBSCRIPTIONS_MAX,
     Unavailable,
@@ -75,11 +75,12 @@ impl<D: Devices> Connection<D> {
             return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled);
         }
         let Credentials { product_key, device_name, .. } = credentials;
-        let Identity { device, product, .. } = identity;
+        let Identity { device, product, is_gateway, .. } = identity;
         let Some(peer) = self.gateway.registry.enter(product, device, &self.mailbox, kicks) else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked);
         };
-        self.online = Some(Box::new(Online { peer, owner: Owner { product_key, device_name } }));
+        let owner = Owner { product_key, device_name };
+        self.online = Some(Box::new(Online { peer, owner, is_gateway }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.address);
         self.write(|session, out| session.accept(false, out))
@@ -89,10 +90,18 @@ impl<D: Devices> Connection<D> {
         let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
         let mut grant = |filter: &str, qos: Qos| {
             let owner = self.online.as_ref().map(|online| &online.owner);
-            if !is_short || !owner.is_some_and(|owner| owner.may_subscribe(filter)) {
+            let subs = self.subs.as_ref();
+            let is_ours = || {
+                let sub = subs.and_then(|subs| subs.find(filter));
+                owner.is_some_and(|owner| owner.may_subscribe(filter))
+                    || sub.is_some_and(|(sub, _)| sub.may_subscribe(filter))
+            };
+            if !is_short || !is_ours() {
                 return false;
             }
-            let is_full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX;
+            // Each sub-device brings the room of a device along.
+            let devices = 1 + subs.map_or(0, |subs| subs.count());
+            let is_full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX * devices;
             match self.subscriptions.iter_mut().find(|(had, _)| **had == *filter) {
                 Some((_, granted)) => *granted = qos,
                 None if is_full => return false,
@@ -113,8 +122,8 @@ impl<D: Devices> Connection<D> {
         payload: &Bytes,
         ticket: Option<Ticket>,
     ) -> Result<(), End> {
-        let Some(online) = &self.online else { return Ok(()) };
-        let report = match online.owner.uplink(topic) {
+        let Some((owner, peer, uplink)) = self.meant(topic) else { return Ok(()) };
+        let report = match uplink {
             Uplink::Inform => Inform::parse(payload).map(|inform| (Report::Inform(inform), None)),
             Uplink::Progress => {
                 Progress::parse(payload).map(|progress| (Report::Progress(progress), None))
@@ -135,7 +144,7 @@ impl<D: Devices> Connection<D> {
                 Ok((Report::Pull(module), Some(reply)))
             }
             Uplink::Block => {
-                let (peer, topic) = (online.peer, reply_topic(without_query(topic)));
+                let topic = reply_topic(without_query(topic));
                 return self.block_asked(peer, topic, payload, ticket);
             }
             Uplink::Thing => {
@@ -144,22 +153,23 @@ impl<D: Devices> Connection<D> {
                 };
                 return self.answer(ticket, Uplink::Thing, without_query(topic), &request.id);
             }
-            Uplink::Time => return self.tell_time(ticket, payload),
+            Uplink::Topology => return self.topology_asked(topic, payload, ticket),
+            Uplink::Time => return self.tell_time(&owner, ticket, payload),
             Uplink::Unheard => return self.drop_one(ticket, Dropped::Unheard),
             Uplink::Foreign => {
-                let Owner { product_key, device_name } = &online.owner;
+                let Owner { product_key, device_name } = &owner;
                 tracing::debug!(%product_key, %device_name, "a message to a foreign topic was dropped");
-                return self.drop_one(ticket, Dropped::Foreign);
+                return self.foreign(topic, ticket);
             }
         };
         match report {
             Ok((report, reply)) => {
-                let place = self.gateway.devices.report(online.peer, report);
+                let place = self.gateway.devices.report(peer, report);
                 self.waiting = Some(Waiting::Place(place, Box::new(Answer { ticket, reply })));
                 Ok(())
             }
             Err(error) => {
-                let Owner { product_key, device_name } = &online.owner;
+                let Owner { product_key, device_name } = &owner;
                 tracing::info!(%product_key, %device_name, "a report was ignored: {error}");
                 self.drop_one(ticket, Dropped::Malformed)
             }
@@ -180,7 +190,7 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Sends an answer: at QoS 0, since on one connection nothing is lost between us.
-    fn send(&mut self, topic: String, payload: String) -> Result<(), End> {
+    pub(super) fn send(&mut self, topic: String, payload: String) -> Result<(), End> {
         let mut outcome = Ok(None);
         self.write(|session, out| {
             outcome = session.publish(topic.into(), payload.into(), Qos::AtMostOnce, out);
@@ -206,7 +216,12 @@ impl<D: Devices> Connection<D> {
         self.send(reply_topic(topic), reply(id, "{}"))
     }
 
-    fn tell_time(&mut self, ticket: Option<Ticket>, payload: &[u8]) -> Result<(), End> {
+    fn tell_time(
+        &mut self,
+        owner: &Owner,
+        ticket: Option<Ticket>,
+        payload: &[u8],
+    ) -> Result<(), End> {
         self.ack(ticket)?;
         let now = self.gateway.clock.now().wall.0;
         let sent = match serde_json::from_slice::<Value>(payload) {
@@ -218,8 +233,7 @@ impl<D: Devices> Connection<D> {
             Some(Value::Number(number)) => number.to_string(),
             _ => return Ok(()),
         };
-        let Some(online) = &self.online else { return Ok(()) };
-        let topic = online.owner.time_topic();
+        let topic = owner.time_topic();
         let sent = Value::from(sent);
         self.send(
             topic,
@@ -275,8 +289,4 @@ fn unacceptable(code: ConnectCode) -> Refused {
         ConnectCode::NotAuthorized => Refused::AuthType,
         _ => Refused::Credentials,
     }
-}
-
-fn reply_topic(topic: &str) -> String {
-    format!("{topic}_reply")
 }

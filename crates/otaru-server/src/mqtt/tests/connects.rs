@@ -162,7 +162,7 @@ async fn a_kicked_device_and_a_server_that_ends_close_connections() {
     let node = Node::new();
     let (mut one, mut two) = (node.device("dev-001").await, node.device("dev-002").await);
     let mut stranger = node.dial(16);
-    node.registry.kick(DeviceNo(1));
+    node.registry.kick(DeviceNo(1), otaru_core::topology::SubEnd::Deleted);
     assert_eq!(one.hear().await, None);
     assert!(two.hears_nothing().await);
     settle().await;

@@ -48,7 +48,7 @@ async fn every_refusal_of_a_connect_is_counted_with_its_reason() {
     let mut device = node.dial(4096);
     device.say(|client, out| client.connect(connect("slow-look-up", "c"), out)).await.unwrap();
     settle().await;
-    node.registry.kick(DeviceNo(4));
+    node.registry.kick(DeviceNo(4), otaru_core::topology::SubEnd::Deleted);
     node.heard.looks.add_permits(1);
     settle().await;
     node.refused(Refused::Kicked);
@@ -124,7 +124,7 @@ async fn every_end_of_a_devices_connection_is_counted_with_its_reason() {
 
     let node = Node::new();
     let _device = node.device("dev-001").await;
-    node.registry.kick(DeviceNo(1));
+    node.registry.kick(DeviceNo(1), otaru_core::topology::SubEnd::Deleted);
     settle().await;
     node.ended(Phase::Device, Ended::Kicked);
 

@@ -1,4 +1,5 @@
 use crate::clock::Clock;
+use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
     Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Unavailable,
 };
@@ -9,6 +10,7 @@ use otaru_core::message::{Source, Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::Timestamp;
+use otaru_core::topology::{SubProof, TopoAsk, TopoError};
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::client::{Client, ClientEvent};
 use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, Qos};
@@ -68,6 +70,7 @@ impl Devices for Arc<Heard> {
             product: ProductNo(1),
             secret: SECRET.into(),
             disabled,
+            is_gateway: no == 2,
         };
         let result = match (product.as_str(), device.as_str()) {
             (PRODUCT, "dev-001") => Ok(Some(identity(1, false))),
@@ -115,6 +118,29 @@ impl Devices for Arc<Heard> {
             };
             Ok(later)
         })
+    }
+
+    fn topology(&self, gateway: Peer, ask: TopoAsk) -> Later<Result<TopoAnswer, TopoError>> {
+        self.note(format!("gateway {} asks", gateway.device.0));
+        let list = |proofs: &[SubProof]| proofs.iter().map(|it| it.name.clone()).collect();
+        let answer = match &ask {
+            TopoAsk::Add(proofs) => TopoAnswer::List(list(proofs)),
+            TopoAsk::Delete(names) => TopoAnswer::Detached(names.clone()),
+            TopoAsk::Get => TopoAnswer::List(vec![]),
+            TopoAsk::Found | TopoAsk::Register | TopoAsk::Logout(_) => TopoAnswer::Nothing,
+            TopoAsk::Login(proofs) => TopoAnswer::LoggedIn(
+                proofs
+                    .iter()
+                    .map(|proof| {
+                        let name = proof.name.clone();
+                        let number = name.device_name.as_str().strip_prefix("sub-").unwrap();
+                        let device = DeviceNo(100 + number.parse::<i64>().unwrap());
+                        (name, ProductNo(2), device)
+                    })
+                    .collect(),
+            ),
+        };
+        Box::pin(async { Ok(Ok(answer)) })
     }
 
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {

@@ -7,3 +7,4 @@ mod custom;
 mod harness;
 mod limits;
 mod reports;
+mod sub_devices;

@@ -110,7 +110,12 @@ async fn requests_are_answered_with_their_own_id() {
             r#"{"id":4294967295,"params":[]}"#,
             empty("4294967295"),
         ),
-        (true, topic("/sys", "/thing/topo/get"), r#"{"id":"3","params":"{}"}"#, empty(r#""3""#)),
+        (
+            true,
+            topic("/sys", "/thing/topo/get"),
+            r#"{"id":"3","params":"{}"}"#,
+            empty(r#""3""#).replace("{}", "[]"),
+        ),
     ] {
         *node.heard.upgrade.lock().unwrap() = has_upgrade.then(upgrade);
         device.publish(&topic, payload, Qos::AtMostOnce).await;

@@ -109,6 +109,18 @@ pub fn page_of_apply(tx: &Tx<'_>, apply: ApplyNo, page: Page) -> Result<Vec<Devi
     )
 }
 
+/// Sub-devices of a gateway.
+pub fn of_gateway(tx: &Tx<'_>, gateway: DeviceNo, limit: u32) -> Result<Vec<Device>> {
+    tx.list(
+        select!(
+            "(SELECT device FROM topology WHERE gateway = ?1 ORDER BY device LIMIT ?2) page
+             CROSS JOIN device ON device.no = page.device ORDER BY page.device"
+        ),
+        params![gateway.0, limit],
+        read,
+    )
+}
+
 /// What is kept of a device that was deleted.
 pub fn gone(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
     tx.one(

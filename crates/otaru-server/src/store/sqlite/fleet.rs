@@ -177,6 +177,8 @@ impl FleetRows for Tx<'_> {
         )?;
         self.run("DELETE FROM device_version WHERE device = ?1", params![no])?;
         self.run("DELETE FROM device_file WHERE device = ?1", params![no])?;
+        self.run("DELETE FROM topology WHERE device = ?1", params![no])?;
+        self.run("DELETE FROM topology WHERE gateway = ?1", params![no])?;
         self.run_one("DELETE FROM device WHERE no = ?1", params![no])?;
         self.run_one("UPDATE account SET devices = devices - 1 WHERE no = ?1", params![account.0])?;
         recount(self, device.product, Some(device), None)

@@ -21,6 +21,7 @@ mod tag;
 mod task;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod tx;
 mod upload;
 

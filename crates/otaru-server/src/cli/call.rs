@@ -105,7 +105,7 @@ impl Options {
 ///
 /// # Errors
 /// A sentence when it is no operation, or these are not its parameters.
-pub(super) fn parameters(action: &str, args: Vec<String>) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn parameters(action: &str, args: Vec<String>) -> anyhow::Result<Vec<(String, String)>> {
     let (params, others) = split(args)?;
     if let Some(other) = others.first() {
         bail!("{other} is no parameter: options come before the operation");

@@ -10,18 +10,20 @@ use super::*;
 use crate::rpc::op;
 
 thread_local! {
-    /// Codes that left a door in this test.
-    static LEFT: RefCell<BTreeSet<String>> = RefCell::default();
+    /// Codes that left a door in this test, by the operation that was asked for.
+    static LEFT: RefCell<BTreeMap<String, BTreeSet<String>>> = RefCell::default();
 }
 
-/// Keeps the code of an answer, if it has one.
-pub fn note(answer: &Answer) {
+/// Keeps the code of an answer to `action`, if it has one.
+pub fn note(action: &str, answer: &Answer) {
     let code = match answer.body.split_once("\"Code\":\"") {
         Some((_, rest)) => rest.split('"').next(),
         None => answer.body.split_once("<Code>").and_then(|(_, rest)| rest.split('<').next()),
     };
     if let Some(code) = code {
-        LEFT.with_borrow_mut(|left| left.insert(code.to_owned()));
+        LEFT.with_borrow_mut(|left| {
+            left.entry(action.to_owned()).or_default().insert(code.to_owned())
+        });
     }
 }
 
@@ -180,11 +182,17 @@ fn play_refusals() {
     a_server_without_its_store_is_unavailable();
 }
 
+/// The codes that refused calls get, by operation.
+pub fn refused_by_operation() -> BTreeMap<String, BTreeSet<String>> {
+    play_refusals();
+    LEFT.take()
+}
+
 #[test]
 fn every_listed_code_is_reached_by_a_call_or_cannot_arise_here() {
     play_refusals();
     a_defect_is_an_internal_error();
-    let left = LEFT.take();
+    let left: BTreeSet<_> = LEFT.take().into_values().flatten().collect();
     // `Missing{Name}` and `Invalid{Name}` stand for a code per parameter.
     let reached = |code: &str| match code {
         "Missing{ParameterName}" => left.contains("MissingProductKey"),
@@ -334,7 +342,7 @@ async fn a_defect_is_an_internal_error() {
     let outcome = super::super::guarded(async { panic!("a defect") }).await;
     let Err(super::super::Failure::Gateway(error)) = outcome else { panic!("no error") };
     let answer = Answer::error(Format::Json, error, "R".into(), HOST);
-    note(&answer);
+    note("", &answer);
     assert_eq!(answer.status, 500);
     assert!(answer.body.contains("\"Code\":\"InternalError\""), "{}", answer.body);
 }

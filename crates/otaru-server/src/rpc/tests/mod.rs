@@ -7,6 +7,7 @@ mod codes;
 mod fleet;
 mod list_jobs_of_device;
 mod messages;
+mod page;
 mod refusals;
 mod road;
 mod shapes;
@@ -38,8 +39,10 @@ struct Door(Rpc);
 
 impl Door {
     async fn handle(&self, request: Incoming<'_>) -> Answer {
+        let action = request.headers.iter().find(|(name, _)| name == "x-acs-action");
+        let action = action.map(|(_, action)| action.clone()).unwrap_or_default();
         let answer = self.0.handle(request).await;
-        codes::note(&answer);
+        codes::note(&action, &answer);
         answer
     }
 

@@ -48,7 +48,7 @@ pub struct Walk {
     pub world: World,
     /// One call of each operation that succeeded, with its parameters.
     pub calls: RefCell<BTreeMap<String, String>>,
-    described: BTreeMap<String, Value>,
+    pub described: BTreeMap<String, Value>,
     seen: RefCell<BTreeMap<String, Seen>>,
 }
 

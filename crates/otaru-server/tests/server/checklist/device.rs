@@ -131,19 +131,34 @@ impl Wire {
 
     /// The `data` that the server answers to a pull.
     pub async fn pulls(&mut self) -> Value {
-        let sys =
-            format!("/sys/{}/{}/thing/ota/firmware/get", self.device.product, self.device.name);
-        self.publish(sys.clone(), &json!({"id": "7", "params": {}})).await;
-        let reply = sys + "_reply";
+        let Device { product, name, .. } = &self.device;
+        let message =
+            self.asks(&format!("/sys/{product}/{name}/thing/ota/firmware/get"), json!({})).await;
+        assert_eq!(message["code"], 200, "{message}");
+        message["data"].clone()
+    }
+
+    /// What the server answers to a request.
+    pub async fn asks(&mut self, topic: &str, params: Value) -> Value {
+        self.publish(topic.to_owned(), &json!({"id": "7", "params": params})).await;
+        self.message(&format!("{topic}_reply")).await
+    }
+
+    /// The next message on a topic.
+    pub async fn message(&mut self, topic: &str) -> Value {
         loop {
-            let place = self.messages.iter().position(|(topic, _)| *topic == reply);
+            let place = self.messages.iter().position(|(of, _)| of == topic);
             if let Some((_, message)) = place.and_then(|place| self.messages.remove(place)) {
-                assert_eq!(message["code"], 200, "{message}");
-                return message["data"].clone();
+                return message;
             }
             let event = self.hear().await.expect("the connection stays");
             self.keep(event).await;
         }
+    }
+
+    /// From now on it is `device` that reports, pulls and is pushed on this connection: a sub-device of its gateway.
+    pub fn speaks_for(&mut self, device: &Device) {
+        self.device = device.clone();
     }
 
     /// The `data` of the next push that comes within that many seconds.

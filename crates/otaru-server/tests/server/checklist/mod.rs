@@ -5,6 +5,7 @@ mod device;
 mod jobs;
 mod pushes;
 mod selection;
+mod sub_devices;
 mod tasks;
 mod urls;
 mod world;

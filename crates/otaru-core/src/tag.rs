@@ -19,6 +19,13 @@ pub fn is_device_tag_key(key: &str) -> bool {
     is_tag_key(key) && key != "abc"
 }
 
+/// Whether a device can give itself a tag of this key: 1 to 100 letters, digits, dots and underscores. SDKs write some
+/// with underscores, which calls can't.
+pub fn is_uploaded_tag_key(key: &str) -> bool {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
+    (1..=100).contains(&key.len()) && key.chars().all(is_good) && key != "abc"
+}
+
 /// Whether `value` can be that of a product's tag: 1 to 128 places, a character beyond ASCII counting two, of letters
 /// and digits of any script and `_ -`.
 pub fn is_product_tag_value(value: &str) -> bool {

@@ -5,10 +5,10 @@ use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
 use super::topology::GATEWAY;
-use super::{App, dynamic, push, report};
+use super::{App, ask, dynamic, push, report};
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    Delivery, Devices, Identity, Later, Message, Peer, Report, Unavailable, upgrade_topic,
+    Delivery, Devices, Identity, Later, Message, Peer, Report, Told, Unavailable, upgrade_topic,
 };
 use crate::store::{Rows, StoreError};
 use bytes::Bytes;
@@ -83,7 +83,7 @@ impl Devices for Gatekeeper {
         self.0.note(peer, move |rows| rows.note_offline(peer.device, now));
     }
 
-    fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {
+    fn report(&self, peer: Peer, report: Report) -> Later<Later<Told>> {
         let app = self.0.clone();
         Box::pin(async move {
             let now = app.clock.now().wall;
@@ -93,39 +93,48 @@ impl Devices for Gatekeeper {
             let queued = app.store.queue_then(
                 move |rows| {
                     let mut effects = Effects::seeing(&registry);
-                    let answer = match &report {
+                    let mut task_told = None;
+                    let told = match &report {
                         Report::Inform(inform) => {
                             if let Some(device) = rows.device(peer.device)? {
                                 report::inform(rows, &device, inform, now, &mut effects)?;
                             }
-                            None
+                            Told::Nothing
                         }
                         Report::Progress(progress) => {
                             report::progress(rows, peer.device, progress, now, &mut effects)?;
-                            None
+                            Told::Nothing
                         }
                         Report::Pull(module) => {
-                            report::pull(rows, peer.device, module, now, &mut effects)?
-                                .map(|(judged, task)| (task.no, upgrade(&judged, &urls, now)))
+                            match report::pull(rows, peer.device, module, now, &mut effects)? {
+                                Some((judged, task)) => {
+                                    task_told = Some(task.no);
+                                    Told::Upgrade(Box::new(upgrade(&judged, &urls, now)))
+                                }
+                                None => Told::Nothing,
+                            }
+                        }
+                        Report::Ask(ask) => {
+                            Told::Response(ask::answer(rows, peer.device, ask, now, &mut effects)?)
                         }
                     };
-                    Ok((answer, effects))
+                    Ok((told, task_told, effects))
                 },
-                move |(answer, effects)| {
+                move |(told, task_told, effects)| {
                     if is_inform {
                         follower.dispatcher.reported(peer);
                     }
                     follower.follow(effects);
-                    answer.map(|(task, upgrade)| {
+                    if let Some(task) = task_told {
                         follower.dispatcher.told(peer, task);
-                        Box::new(upgrade)
-                    })
+                    }
+                    told
                 },
             );
             let committed = queued.await.map_err(|error| unavailable(&error))?;
-            let answer: Later<Option<Box<Upgrade>>> =
+            let told: Later<Told> =
                 Box::pin(async move { committed.await.map_err(|error| unavailable(&error)) });
-            Ok(answer)
+            Ok(told)
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod account;
 mod apply;
+mod ask;
 mod block;
 mod cancel;
 mod create;

@@ -1,14 +1,72 @@
 //! Tags of devices and products.
 
+use super::effect::Effects;
 use super::group::with_products;
 use super::{App, Caller, DeviceKey, Result, dynamic, lookup};
-use crate::store::{Listed, Page, TagPair};
+use crate::store::{self, Listed, Page, Realm, Rows, TagPair};
 use otaru_core::device::Device;
-use otaru_core::id::ProductNo;
+use otaru_core::id::{DeviceNo, ProductNo};
+use otaru_core::message::{DeviceTag, Response, code};
 use otaru_core::product::Product;
 use otaru_core::refusal;
 use otaru_core::tag::{DEVICE_TAGS_MAX, PRODUCT_TAGS_MAX, is_product_tag_value, is_tag_key};
-use std::collections::BTreeSet;
+use otaru_core::time::Timestamp;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Gives a device tags, or none when it would have too many.
+fn put(
+    rows: &mut dyn Rows,
+    realm: Realm,
+    device: DeviceNo,
+    tags: &[TagPair],
+) -> store::Result<bool> {
+    let earlier = rows.device_tags(device)?;
+    let keys: BTreeSet<_> = earlier.iter().chain(tags).map(|(key, _)| key).collect();
+    if keys.len() > DEVICE_TAGS_MAX {
+        return Ok(false);
+    }
+    for tag in tags {
+        if !earlier.contains(tag) {
+            let (key, value) = tag;
+            rows.put_device_tag(realm, device, key, value)?;
+        }
+    }
+    Ok(true)
+}
+
+/// A device gives itself tags.
+pub(super) fn uploaded(
+    rows: &mut dyn Rows,
+    device: &Device,
+    tags: &[DeviceTag],
+    now: Timestamp,
+    effects: &mut Effects,
+) -> store::Result<Response> {
+    let Some(product) = rows.product(device.product)? else {
+        return Ok(Response::refusal(code::NO_DEVICE));
+    };
+    let realm = Realm { account: product.account, instance: product.instance };
+    // Of a key that is named twice the last counts.
+    let tags: BTreeMap<_, _> =
+        tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+    let tags: Vec<TagPair> = tags.into_iter().collect();
+    if !put(rows, realm, device.no, &tags)? {
+        return Ok(Response::refusal(code::PARAMETER));
+    }
+    dynamic::changed(rows, device.no, now, effects)?;
+    Ok(Response::success(json!({})))
+}
+
+/// A device gives up tags, as far as it has them.
+pub(super) fn given_up(
+    rows: &mut dyn Rows,
+    device: &Device,
+    keys: &[String],
+) -> store::Result<Response> {
+    keys.iter().try_for_each(|key| rows.delete_device_tag(device.no, key))?;
+    Ok(Response::success(json!({})))
+}
 
 impl App {
     /// Gives a device tags whose keys are checked; what it has under the same keys is replaced.
@@ -20,16 +78,8 @@ impl App {
     ) -> Result<()> {
         self.change(move |rows, now, effects| {
             let (_, device) = lookup::device_by_key(rows, caller, &key)?;
-            let earlier = rows.device_tags(device.no)?;
-            let keys: BTreeSet<_> = earlier.iter().chain(&tags).map(|(key, _)| key).collect();
-            if keys.len() > DEVICE_TAGS_MAX {
+            if !put(rows, caller.realm(), device.no, &tags)? {
                 return Err(refusal::TOO_MANY_TAGS.with(DEVICE_TAGS_MAX).into());
-            }
-            for tag in &tags {
-                if !earlier.contains(tag) {
-                    let (key, value) = tag;
-                    rows.put_device_tag(caller.realm(), device.no, key, value)?;
-                }
             }
             Ok(dynamic::changed(rows, device.no, now, effects)?)
         })

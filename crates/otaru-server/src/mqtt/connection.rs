@@ -10,11 +10,12 @@ use super::ends;
 use super::mailbox::{CloseReason, Mailbox, Message};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
-use super::{BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Unavailable};
+use super::{
+    BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Told, Unavailable,
+};
 use crate::metrics::{Dropped, Metrics, Phase, Refused};
 use blocks::{Blocks, first_block};
 use bytes::{Buf, Bytes, BytesMut};
-use otaru_core::message::Upgrade;
 use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ConnectCode, Qos};
@@ -63,7 +64,7 @@ pub(super) enum End {
 enum Waiting {
     /// With how many devices were kicked before it was asked for.
     Identity(Later<Option<Identity>>, Box<(Credentials, u64)>),
-    Place(Later<Later<Option<Box<Upgrade>>>>, Box<Answer>),
+    Place(Later<Later<Told>>, Box<Answer>),
 }
 
 /// How a report is answered once it is kept.
@@ -72,10 +73,10 @@ struct Answer {
     reply: Option<Reply>,
 }
 
-/// How an upgrade that was asked for is told.
+/// How what was asked for is told.
 enum Reply {
     /// On this topic, with the id of the request.
-    Get { topic: String, id: serde_json::Value },
+    Id { topic: String, id: serde_json::Value },
     /// On this topic, as if it was pushed.
     Legacy { topic: String },
 }
@@ -91,8 +92,8 @@ enum Woken {
     Mail,
     Writable(std::io::Result<()>),
     Identity(Result<Option<Identity>, Unavailable>),
-    Place(Result<Later<Option<Box<Upgrade>>>, Unavailable>),
-    Kept(Result<Option<Box<Upgrade>>, Unavailable>),
+    Place(Result<Later<Told>, Unavailable>),
+    Kept(Result<Told, Unavailable>),
     Topology(Result<TopoAnswer, TopoError>),
     /// `None`: it can't be read, and the device asks again.
     Block(Option<Bytes>),
@@ -111,7 +112,7 @@ pub(super) struct Connection<D: Devices> {
     subscriptions: Vec<(Box<str>, Qos)>,
     waiting: Option<Waiting>,
     /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
-    reports: VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
+    reports: VecDeque<(Later<Told>, Box<Answer>)>,
     blocks: Option<Box<Blocks>>,
     /// Once a gateway has asked for something about its sub-devices.
     subs: Option<Box<SubDevices>>,
@@ -357,8 +358,8 @@ async fn waited(waiting: &mut Option<Waiting>) -> Woken {
 }
 
 async fn first_kept(
-    reports: &mut VecDeque<(Later<Option<Box<Upgrade>>>, Box<Answer>)>,
-) -> Result<Option<Box<Upgrade>>, Unavailable> {
+    reports: &mut VecDeque<(Later<Told>, Box<Answer>)>,
+) -> Result<Told, Unavailable> {
     match reports.front_mut() {
         Some((kept, _)) => kept.await,
         None => pending().await,

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use bytes::Bytes;
 use otaru_core::block::BlockRequest;
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
-use otaru_core::message::{Inform, Progress, Upgrade};
+use otaru_core::message::{Ask, Inform, Progress, Response, Upgrade};
 use otaru_core::topology::{SubName, TopoAsk, TopoError};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
@@ -86,12 +86,24 @@ impl Default for GateLimits {
 }
 
 /// What a device says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Report {
     Inform(Inform),
     Progress(Progress),
     /// It asks for the upgrade of a module that it is to make.
     Pull(ModuleName),
+    /// It asks for something that is answered with data.
+    Ask(Ask),
+}
+
+/// What to answer a report that is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    Nothing,
+    /// To a [`Report::Pull`].
+    Upgrade(Box<Upgrade>),
+    /// To a [`Report::Ask`].
+    Response(Response),
 }
 
 /// The rest of the server, as devices need it: the use cases, or a test's list of what was said.
@@ -110,8 +122,8 @@ pub trait Devices: Send + Sync + 'static {
     fn went_offline(&self, peer: Peer);
 
     /// Takes a report in. The outer result comes when it has its place among all reports: until then the device's
-    /// socket isn't read. The inner one comes with the commit, and says what to answer a [`Report::Pull`].
-    fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>>;
+    /// socket isn't read. The inner one comes with the commit, and says what to answer.
+    fn report(&self, peer: Peer, report: Report) -> Later<Later<Told>>;
 
     /// Carries out what a gateway asks for about its sub-devices; logging out needs nobody.
     fn topology(&self, gateway: Peer, ask: TopoAsk) -> Later<Result<TopoAnswer, TopoError>>;

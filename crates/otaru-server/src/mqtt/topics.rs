@@ -13,7 +13,7 @@ pub(super) struct Owner {
 
 /// What a message of a device is, by its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Uplink {
+pub(super) enum Uplink<'a> {
     /// Version of a module.
     Inform,
     Progress,
@@ -27,8 +27,8 @@ pub(super) enum Uplink {
     Block,
     /// A gateway asks for something about its sub-devices.
     Topology,
-    /// Another request of the data model.
-    Thing,
+    /// Another request, by what follows `/thing/`.
+    Thing(&'a str),
     /// One of its own topics that nobody listens to.
     Unheard,
     /// A topic that the device may not publish to.
@@ -59,8 +59,9 @@ pub(super) fn named(topic: &str) -> Option<(&str, &str)> {
     Some((levels.next()?, levels.next()?)).filter(|(key, name)| !key.is_empty() && !name.is_empty())
 }
 
+/// Where a request to `topic` is answered.
 pub(super) fn reply_topic(topic: &str) -> String {
-    format!("{topic}_reply")
+    format!("{}_reply", without_query(topic))
 }
 
 /// A topic as it is compared: the C SDK 4.x appends `?_rid=…`.
@@ -104,7 +105,7 @@ impl Owner {
     }
 
     /// What a message to `topic` is.
-    pub(super) fn uplink(&self, topic: &str) -> Uplink {
+    pub(super) fn uplink<'a>(&self, topic: &'a str) -> Uplink<'a> {
         let topic = without_query(topic);
         if self.is("/ota/device/inform", topic) {
             Uplink::Inform
@@ -118,9 +119,11 @@ impl Owner {
             match rest.strip_prefix("/thing/") {
                 Some("ota/firmware/get") => Uplink::Pull,
                 Some("file/download") => Uplink::Block,
+                // A message in a format of the product's own: it has no id to be answered by.
+                Some("model/up_raw") => Uplink::Unheard,
                 // What ends so is the device's answer to us.
                 Some(request) if !request.is_empty() && !request.ends_with("_reply") => {
-                    Uplink::Thing
+                    Uplink::Thing(request)
                 }
                 _ => Uplink::Unheard,
             }
@@ -194,16 +197,17 @@ mod tests {
             ("/sys/a1B2/dev-001/thing/ota/firmware/get", Pull),
             ("/sys/a1B2/dev-001/thing/ota/firmware/get?_rid=1", Pull),
             ("/sys/a1B2/dev-001/thing/file/download", Block),
-            ("/sys/a1B2/dev-001/thing/deviceinfo/update", Thing),
-            ("/sys/a1B2/dev-001/thing/config/log/get", Thing),
+            ("/sys/a1B2/dev-001/thing/deviceinfo/update", Thing("deviceinfo/update")),
+            ("/sys/a1B2/dev-001/thing/config/log/get", Thing("config/log/get")),
             ("/sys/a1B2/dev-001/thing/config/push_reply", Unheard),
             ("/sys/a1B2/dev-001/thing/", Unheard),
+            ("/sys/a1B2/dev-001/thing/model/up_raw", Unheard),
             ("/sys/a1B2/dev-001/rrpc/response/1", Unheard),
             ("/sys/a1B2/dev-001", Unheard),
             ("/ext/ntp/a1B2/dev-001/request", Time),
             ("/ext/session/a1B2/dev-001/combine/login", Topology),
             ("/sys/a1B2/dev-001/thing/topo/add?_rid=1", Topology),
-            ("/sys/a1B2/dev-001/thing/topo/change", Thing),
+            ("/sys/a1B2/dev-001/thing/topo/change", Thing("topo/change")),
             ("/ext/session/a1B2/dev-001/combine/login_reply", Unheard),
             ("/ext/rrpc/123/a1B2/dev-001/user/x", Unheard),
             ("/shadow/update/a1B2/dev-001", Unheard),

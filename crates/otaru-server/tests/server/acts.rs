@@ -223,7 +223,10 @@ fn wrong_reports(scene: &Scene) -> Vec<Act> {
     let task = r#"{"id":"1","params":{"step":"50","desc":"there is no task"}}"#;
     acts.push(heard(device, &device.ota("progress"), task));
     let get = "thing/ota/firmware/get";
-    acts.push(heard(busy, &busy.sys(get), "no JSON"));
+    let refusal = r#"{"id":"","code":460,"data":{},"message":"request parameter error"}"#;
+    let refusal = publish(0, 0, busy.sys(get) + "_reply", refusal);
+    let want = Stays([puback(ID), refusal].concat());
+    acts.push(Act { want, ..heard(busy, &busy.sys(get), "no JSON") });
     acts.push(heard(busy, &busy.sys("thing/ota/firmware/get_reply"), "{}"));
     acts.push(heard(busy, &busy.sys("../../thing/ota/firmware/get_reply"), "{}"));
     for module in ["ghost", "../x", "<a>&amp;"] {

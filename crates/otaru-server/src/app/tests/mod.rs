@@ -12,12 +12,13 @@ mod modules;
 mod named_tasks;
 mod online;
 mod races;
+mod start_up;
 mod walks;
 
 use super::devices::Gatekeeper;
 use super::*;
 use crate::files::Files;
-use crate::mqtt::{Devices, Epoch, Peer, Report};
+use crate::mqtt::{Devices, Epoch, Peer, Report, Told};
 use crate::store::sqlite::SqliteEngine;
 use otaru_core::device::Device;
 use otaru_core::message::{Inform, Progress};
@@ -170,6 +171,13 @@ impl World {
         report: Report,
     ) -> Option<Box<otaru_core::message::Upgrade>> {
         let peer = Peer { device: device.no, epoch: Epoch(1) };
+        match self.hears(peer, report).await {
+            Told::Upgrade(upgrade) => Some(upgrade),
+            Told::Nothing | Told::Response(_) => None,
+        }
+    }
+
+    async fn hears(&self, peer: Peer, report: Report) -> Told {
         Gatekeeper(self.app.clone()).report(peer, report).await.unwrap().await.unwrap()
     }
 

@@ -6,10 +6,10 @@ use crate::mqtt::auth::Credentials;
 use crate::mqtt::topics::{Owner, Uplink, reply_topic, without_query};
 use crate::mqtt::{
     Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, REPORTS_MAX, Report, SUBSCRIPTIONS_MAX,
-    Unavailable,
+    Told, Unavailable,
 };
 use bytes::Bytes;
-use otaru_core::message::{Inform, Progress, Request, Upgrade, reply};
+use otaru_core::message::{Ask, Inform, Progress, Request, Response, code, reply};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ByteString, Connect, ConnectCode, Qos, SubscribeCode};
@@ -128,30 +128,42 @@ impl<D: Devices> Connection<D> {
             Uplink::Progress => {
                 Progress::parse(payload).map(|progress| (Report::Progress(progress), None))
             }
-            uplink @ (Uplink::Pull | Uplink::LegacyPull) => {
+            Uplink::Pull => {
+                let topic = reply_topic(topic);
                 let Some(request) = Request::parse(payload) else {
-                    return self.drop_one(ticket, Dropped::Malformed);
+                    return self.refuse_request(ticket, topic);
                 };
-                let topic = without_query(topic);
                 // An unknown module has no task, and so no answer of its own; nor has one that can't be.
                 let Some(module) = ModuleName::reported(request.module()) else {
-                    return self.answer(ticket, uplink, topic, &request.id);
+                    return self.answer(ticket, topic, reply(&request.id, "{}"));
                 };
-                let reply = match uplink {
-                    Uplink::Pull => Reply::Get { topic: reply_topic(topic), id: request.id },
-                    _ => Reply::Legacy { topic: topic.to_owned() },
-                };
-                Ok((Report::Pull(module), Some(reply)))
+                Ok((Report::Pull(module), Some(Reply::Id { topic, id: request.id })))
             }
             Uplink::Block => {
-                let topic = reply_topic(without_query(topic));
+                let topic = reply_topic(topic);
                 return self.block_asked(peer, topic, payload, ticket);
             }
-            Uplink::Thing => {
+            Uplink::LegacyPull => {
                 let Some(request) = Request::parse(payload) else {
                     return self.drop_one(ticket, Dropped::Malformed);
                 };
-                return self.answer(ticket, Uplink::Thing, without_query(topic), &request.id);
+                let Some(module) = ModuleName::reported(request.module()) else {
+                    return self.ack(ticket);
+                };
+                let topic = without_query(topic).to_owned();
+                Ok((Report::Pull(module), Some(Reply::Legacy { topic })))
+            }
+            Uplink::Thing(path) => {
+                let topic = reply_topic(topic);
+                let Some(request) = Request::parse(payload) else {
+                    return self.refuse_request(ticket, topic);
+                };
+                match Ask::thing(path, &request) {
+                    Ok(ask) => Ok((Report::Ask(ask), Some(Reply::Id { topic, id: request.id }))),
+                    Err(response) => {
+                        return self.answer(ticket, topic, response.to_reply(&request.id));
+                    }
+                }
             }
             Uplink::Topology => return self.topology_asked(topic, payload, ticket),
             Uplink::Time => return self.tell_time(&owner, ticket, payload),
@@ -201,19 +213,22 @@ impl<D: Devices> Connection<D> {
         Ok(())
     }
 
-    /// Answers a request that needs nobody: there is nothing to tell.
+    /// Answers a request that needs nobody.
     fn answer(
         &mut self,
         ticket: Option<Ticket>,
-        uplink: Uplink,
-        topic: &str,
-        id: &Value,
+        topic: String,
+        payload: String,
     ) -> Result<(), End> {
         self.ack(ticket)?;
-        if uplink == Uplink::LegacyPull {
-            return Ok(());
-        }
-        self.send(reply_topic(topic), reply(id, "{}"))
+        self.send(topic, payload)
+    }
+
+    /// Answers a request that is no JSON object, and so has no id to be told by.
+    fn refuse_request(&mut self, ticket: Option<Ticket>, topic: String) -> Result<(), End> {
+        self.metrics().dropped.count(Dropped::Malformed);
+        let refusal = Response::refusal(code::PARAMETER);
+        self.answer(ticket, topic, refusal.to_reply(&Value::from("")))
     }
 
     fn tell_time(
@@ -244,10 +259,7 @@ impl<D: Devices> Connection<D> {
     }
 
     /// A report has its place in the queue.
-    pub(super) fn placed(
-        &mut self,
-        result: Result<Later<Option<Box<Upgrade>>>, Unavailable>,
-    ) -> Result<(), End> {
+    pub(super) fn placed(&mut self, result: Result<Later<Told>, Unavailable>) -> Result<(), End> {
         let Some(Waiting::Place(_, answer)) = self.waiting.take() else { return Ok(()) };
         self.reports.push_back((result.map_err(|Unavailable| End::Unkept)?, answer));
         if self.reports.len() >= REPORTS_MAX {
@@ -257,23 +269,24 @@ impl<D: Devices> Connection<D> {
     }
 
     /// The oldest report is kept, or it never will be.
-    pub(super) fn kept(
-        &mut self,
-        result: Result<Option<Box<Upgrade>>, Unavailable>,
-    ) -> Result<(), End> {
+    pub(super) fn kept(&mut self, result: Result<Told, Unavailable>) -> Result<(), End> {
         let Some((_, answer)) = self.reports.pop_front() else { return Ok(()) };
         if self.reports.is_empty() {
             self.reports.shrink_to_fit();
         }
         // Without an acknowledgement the device says it again on its next connection.
-        let upgrade = result.map_err(|Unavailable| End::Unkept)?;
+        let told = result.map_err(|Unavailable| End::Unkept)?;
         self.ack(answer.ticket)?;
-        match (answer.reply, upgrade) {
-            (Some(Reply::Get { topic, id }), Some(upgrade)) => {
-                self.send(topic, upgrade.to_reply(&id))
+        match (answer.reply, told) {
+            (Some(Reply::Id { topic, id }), told) => {
+                let text = match told {
+                    Told::Upgrade(upgrade) => upgrade.to_reply(&id),
+                    Told::Response(response) => response.to_reply(&id),
+                    Told::Nothing => reply(&id, "{}"),
+                };
+                self.send(topic, text)
             }
-            (Some(Reply::Get { topic, id }), None) => self.send(topic, reply(&id, "{}")),
-            (Some(Reply::Legacy { topic }), Some(upgrade)) => {
+            (Some(Reply::Legacy { topic }), Told::Upgrade(upgrade)) => {
                 let id = self.gateway.clock.now().wall.0;
                 self.send(topic, upgrade.to_push(id))
             }

@@ -254,7 +254,7 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Whose topic this is, and what a message to it is: the device's own, or that of a sub-device.
-    pub(super) fn meant(&self, topic: &str) -> Option<(Owner, Peer, Uplink)> {
+    pub(super) fn meant<'a>(&self, topic: &'a str) -> Option<(Owner, Peer, Uplink<'a>)> {
         let online = self.online.as_ref()?;
         let uplink = online.owner.uplink(topic);
         if uplink == Uplink::Foreign

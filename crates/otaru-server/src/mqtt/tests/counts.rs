@@ -170,6 +170,10 @@ async fn every_message_that_goes_nowhere_is_counted_with_its_reason() {
         let node = Node::new();
         let mut device = node.device("dev-001").await;
         device.publish(&topic, payload, Qos::AtMostOnce).await;
+        if topic.starts_with("/sys/") {
+            // It is told of the refusal.
+            assert_eq!(device.message().await.0, format!("{topic}_reply"));
+        }
         assert!(device.hears_nothing().await);
         node.dropped(reason);
     }

@@ -1,12 +1,12 @@
 use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Unavailable,
+    Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Told, Unavailable,
 };
 use bytes::{Bytes, BytesMut};
 use otaru_core::block::{BlockRequest, frame};
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
-use otaru_core::message::{Source, Upgrade, UpgradeFile};
+use otaru_core::message::{Response, Source, Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::Timestamp;
@@ -27,7 +27,7 @@ pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const START_MS: i64 = 1_700_000_000_000;
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-type Commit = oneshot::Sender<Result<Option<Box<Upgrade>>, Unavailable>>;
+type Commit = oneshot::Sender<Result<Told, Unavailable>>;
 
 /// What the gateway told the rest of the server, and how that answers.
 pub(super) struct Heard {
@@ -53,7 +53,7 @@ impl Heard {
         *self.holds.lock().unwrap() = true;
     }
 
-    pub(super) fn commit(&self, index: usize, result: Result<Option<Box<Upgrade>>, Unavailable>) {
+    pub(super) fn commit(&self, index: usize, result: Result<Told, Unavailable>) {
         let commit = self.commits.lock().unwrap().remove(index).unwrap();
         commit.send(result).unwrap();
     }
@@ -97,7 +97,7 @@ impl Devices for Arc<Heard> {
         self.note(format!("{} offline", peer.device.0));
     }
 
-    fn report(&self, peer: Peer, report: Report) -> Later<Later<Option<Box<Upgrade>>>> {
+    fn report(&self, peer: Peer, report: Report) -> Later<Later<Told>> {
         let heard = Arc::clone(self);
         Box::pin(async move {
             heard.places.acquire().await.map_err(|_| Unavailable)?.forget();
@@ -105,16 +105,22 @@ impl Devices for Arc<Heard> {
                 Report::Inform(it) => format!("{} has {} {}", peer.device.0, it.module, it.version),
                 Report::Progress(it) => format!("{} at {}", peer.device.0, it.step),
                 Report::Pull(module) => format!("{} asks for {module}", peer.device.0),
+                Report::Ask(ask) => format!("{} asks {ask:?}", peer.device.0),
             });
-            let upgrade = matches!(report, Report::Pull(_))
-                .then(|| heard.upgrade.lock().unwrap().clone().map(Box::new));
-            let upgrade = upgrade.flatten();
+            let told = match report {
+                Report::Inform(_) | Report::Progress(_) => Told::Nothing,
+                Report::Pull(_) => match heard.upgrade.lock().unwrap().clone() {
+                    Some(upgrade) => Told::Upgrade(Box::new(upgrade)),
+                    None => Told::Nothing,
+                },
+                Report::Ask(_) => Told::Response(Response::success("heard".into())),
+            };
             let later: Later<_> = if *heard.holds.lock().unwrap() {
                 let (commit, committed) = oneshot::channel();
                 heard.commits.lock().unwrap().push_back(commit);
                 Box::pin(async move { committed.await.unwrap_or(Err(Unavailable)) })
             } else {
-                Box::pin(async { Ok(upgrade) })
+                Box::pin(async { Ok(told) })
             };
             Ok(later)
         })

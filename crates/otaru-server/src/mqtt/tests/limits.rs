@@ -1,7 +1,7 @@
 //! What happens at the limits.
 
 use super::harness::{Node, connect, settle, topic};
-use crate::mqtt::{Delivery, Message};
+use crate::mqtt::{Delivery, Message, Told};
 use bytes::BytesMut;
 use otaru_core::id::DeviceNo;
 use otaru_mqtt::client::ClientEvent;
@@ -58,7 +58,7 @@ async fn no_more_than_100_reports_of_a_device_wait_for_their_commit() {
         }
         assert_eq!(node.heard.commits.lock().unwrap().len(), 100);
         for _ in 0..150 {
-            node.heard.commit(0, Ok(None));
+            node.heard.commit(0, Ok(Told::Nothing));
             settle().await;
         }
         let mut acks = 0;

@@ -1,8 +1,9 @@
 //! What a device says and what it hears.
 
 use super::harness::{Node, PRODUCT, START_MS, settle, topic, upgrade};
-use crate::mqtt::{Delivery, Message, Unavailable, upgrade_topic};
+use crate::mqtt::{Delivery, Message, Told, Unavailable, upgrade_topic};
 use otaru_core::id::DeviceNo;
+use otaru_core::message::{Response, code};
 use otaru_mqtt::client::ClientEvent;
 use otaru_mqtt::packet::{Qos, SubscribeCode};
 
@@ -47,9 +48,9 @@ async fn an_acknowledgement_waits_for_the_commit_and_keeps_its_order() {
     // Needs no commit, but its PUBACK may not overtake.
     let third = device.publish("/foreign", "", Qos::AtLeastOnce).await.unwrap();
     assert!(device.hears_nothing().await);
-    node.heard.commit(1, Ok(None));
+    node.heard.commit(1, Ok(Told::Nothing));
     assert!(device.hears_nothing().await);
-    node.heard.commit(0, Ok(None));
+    node.heard.commit(0, Ok(Told::Nothing));
     for id in [first, second, third] {
         assert_eq!(device.hear().await, Some(ClientEvent::PubAck(id)));
     }
@@ -67,7 +68,7 @@ async fn a_message_sent_again_before_its_acknowledgement_is_one_report() {
         .await
         .unwrap();
     settle().await;
-    node.heard.commit(0, Ok(None));
+    node.heard.commit(0, Ok(Told::Nothing));
     assert_eq!(device.hear().await, Some(ClientEvent::PubAck(id)));
     assert!(device.hears_nothing().await);
     assert_eq!(node.heard.take_log().len(), 2);
@@ -106,8 +107,8 @@ async fn requests_are_answered_with_their_own_id() {
         (true, get.clone(), r#"{"id":9,"params":{"module":"a/b"}}"#, empty("9")),
         (
             true,
-            topic("/sys", "/thing/deviceinfo/update"),
-            r#"{"id":4294967295,"params":[]}"#,
+            topic("/sys", "/thing/event/property/post"),
+            r#"{"id":4294967295,"params":{}}"#,
             empty("4294967295"),
         ),
         (
@@ -123,6 +124,46 @@ async fn requests_are_answered_with_their_own_id() {
         assert_eq!(reply, format!("{}_reply", topic.split('?').next().unwrap()));
         assert!(text.starts_with(&want), "{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_of_the_server_is_answered_after_its_commit_and_in_order() {
+    let node = Node::new();
+    let mut device = node.device("dev-001").await;
+    node.heard.take_log();
+    node.heard.hold();
+    let tags = topic("/sys", "/thing/deviceinfo/update");
+    let payload = r#"{"id":5,"params":[{"attrKey":"a","attrValue":"b"}]}"#;
+    let first = device.publish(&tags, payload, Qos::AtLeastOnce).await.unwrap();
+    let second = device.publish(&topic("", "/user/update"), "x", Qos::AtLeastOnce).await.unwrap();
+    assert!(device.hears_nothing().await);
+    node.heard.commit(0, Ok(Told::Response(Response::refusal(code::NO_DEVICE))));
+    assert_eq!(device.hear().await, Some(ClientEvent::PubAck(first)));
+    assert_eq!(device.hear().await, Some(ClientEvent::PubAck(second)));
+    let want = r#"{"id":5,"code":6100,"data":{},"message":"device not found"}"#;
+    assert_eq!(device.message().await, (format!("{tags}_reply"), want.to_owned()));
+    assert_eq!(node.heard.take_log(), [r#"1 asks SaveTags([DeviceTag { key: "a", value: "b" }])"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_request_is_refused_and_changes_nothing() {
+    let node = Node::new();
+    let mut device = node.device("dev-001").await;
+    node.heard.take_log();
+    let refusal =
+        |id| format!(r#"{{"id":{id},"code":460,"data":{{}},"message":"request parameter error"}}"#);
+    for (path, payload, id) in [
+        ("/thing/ota/firmware/get", "{", r#""""#),
+        ("/thing/deviceinfo/update", "", r#""""#),
+        ("/thing/deviceinfo/update", r#"{"id":1,"params":{}}"#, "1"),
+        ("/thing/deviceinfo/delete", r#"{"id":"2"}"#, r#""2""#),
+        ("/thing/event/property/post", "[]", r#""""#),
+    ] {
+        let topic = topic("/sys", path);
+        device.publish(&topic, payload, Qos::AtMostOnce).await;
+        assert_eq!(device.message().await, (format!("{topic}_reply"), refusal(id)));
+    }
+    assert!(node.heard.take_log().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +219,6 @@ async fn what_means_nothing_is_acknowledged_and_dropped() {
         (topic("/ota/device/inform", ""), r#"{"params":{"version":"1","module":"<a>"}}"#),
         (topic("/ota/device/progress", ""), r#"{"params":{"step":101}}"#),
         (topic("/ota/device/progress", ""), r#"{"params":{"step":"x"}}"#),
-        (topic("/sys", "/thing/ota/firmware/get"), "{"),
         (topic("/sys", "/thing/model/up_raw"), "\u{1}\u{2}"),
         (topic("/sys", "/thing/config/push_reply"), r#"{"id":1,"code":200}"#),
         (topic("/sys", "/rrpc/response/1"), "{}"),

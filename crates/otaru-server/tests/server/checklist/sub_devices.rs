@@ -48,6 +48,12 @@ async fn a_sub_device_is_upgraded_on_its_own_topics_and_is_offline_with_its_gate
     wire.informs("1.0").await;
     assert_eq!(status(&world, &sub).await, "ONLINE");
 
+    let tags = format!("/sys/{}/{}/thing/deviceinfo/update", sub.product, sub.name);
+    let room = json!([{"attrKey": "room", "attrValue": "101"}]);
+    assert_eq!(wire.asks(&tags, room).await["code"], 200);
+    let params = format!("ProductKey={}&DeviceName={}", sub.product, sub.name);
+    assert_eq!(world.ok("QueryDeviceProp", &params).await["Props"], r#"{"room":"101"}"#);
+
     let package = world.package("2.0", "").await;
     let job = world.static_job(&package, "TargetSelection=ALL").await;
     assert_eq!(wire.pushed().await, "2.0");

@@ -25,6 +25,11 @@ impl DoorError {
         Self::new(400, "MalformedPOSTRequest", message)
     }
 
+    /// The body of a call breaks off, or its chunks are malformed.
+    pub fn broken_body() -> Self {
+        Self::new(400, "MalformedPOSTRequest", "The body of your request is not well-formed.")
+    }
+
     pub fn file_count() -> Self {
         let message = "The form must hold exactly one file.";
         Self::new(400, "IncorrectNumberOfFilesInPOSTRequest", message)

@@ -87,7 +87,7 @@ impl<B: Backend> Router<B> {
         let outcome = if path == "/" && is_form(&request) && request.method() != Method::GET {
             self.form(now, request).await
         } else if path == "/" {
-            return self.call(request).await;
+            self.call(request).await
         } else if Urls::is_download(path) {
             download(&self.files, &self.urls, now, &request).await
         } else if !path.starts_with("/ota/") {
@@ -115,12 +115,10 @@ impl<B: Backend> Router<B> {
         upload(&self.backend, &self.files, &self.urls, now, request).await
     }
 
-    async fn call(&self, request: Request<Incoming>) -> Answer {
+    async fn call(&self, request: Request<Incoming>) -> Result<Answer, DoorError> {
         let (head, body) = request.into_parts();
-        let Some(body) = collect(body).await else {
-            // The sender is gone.
-            return Response::new(bytes_body(Bytes::new()));
-        };
+        // Nobody reads it when the sender is gone; one whose body is malformed does.
+        let body = collect(body).await.ok_or_else(DoorError::broken_body)?;
         let text =
             |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = head
@@ -140,9 +138,9 @@ impl<B: Backend> Router<B> {
             response = response.header(name, value);
         }
         response = response.header(header::CONTENT_LENGTH, answer.body.len());
-        response.body(bytes_body(answer.body.into())).unwrap_or_else(|error| {
+        response.body(bytes_body(answer.body.into())).map_err(|error| {
             tracing::error!(%error, "an answer can't be sent: {error}");
-            DoorError::unavailable().answer("", "")
+            DoorError::unavailable()
         })
     }
 }

@@ -289,3 +289,17 @@ async fn a_stop_ends_what_is_in_work_and_accepts_nobody() {
     node.serving.await.unwrap();
     assert!(TcpStream::connect(node.address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_call_whose_body_is_malformed_is_refused() {
+    let node = Node::start();
+    let head =
+        "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in ["zz\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
+        let answer = node.send(format!("{head}{body}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{body}: {answer}");
+        assert!(answer.contains("<Code>MalformedPOSTRequest</Code>"), "{body}: {answer}");
+    }
+    let answer = node.send(format!("{head}3\r\nabc\r\n0\r\n\r\n").as_bytes()).await;
+    assert!(answer.ends_with("POST / 3"), "{answer}");
+}

@@ -2,12 +2,12 @@
 
 use super::effect::Effects;
 use super::report::open_tasks;
-use super::task::{Judged, push_ready};
+use super::task::{Judged, claim, push_ready};
 use crate::store::{Result, Rows};
 use otaru_core::id::{DeviceNo, TaskId, TaskNo};
 use otaru_core::job::Job;
 use otaru_core::package::Package;
-use otaru_core::selection::{Claim, Conflict, Holder, conflict};
+use otaru_core::selection::Conflict;
 use otaru_core::task::{Event, Reason, Task, TaskStatus};
 use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
@@ -26,19 +26,8 @@ pub(super) fn task(
     now: Timestamp,
     effects: &mut Effects,
 ) -> Result<()> {
-    let claim = Claim {
-        module: &package.module,
-        multi_module: job.policy.multi_module,
-        overwrite: job.policy.overwrite,
-    };
-    let settle = |judged: &Judged| {
-        let holder = Holder {
-            status: judged.task.status,
-            module: &judged.package.module,
-            multi_module: judged.job.policy.multi_module,
-        };
-        conflict(claim, holder)
-    };
+    let claim = claim(job, package);
+    let settle = |judged: &Judged| judged.conflict_with(claim);
     let mut holders = open_tasks(rows, device)?;
     holders.retain(|judged| settle(judged) != Conflict::None);
     let holder = holders.iter().find(|judged| settle(judged) == Conflict::Fail);

@@ -6,9 +6,9 @@ use super::package::file_url;
 use super::task::Judged;
 use super::topology::GATEWAY;
 use super::{App, ask, dynamic, push, report};
-use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    Delivery, Devices, Identity, Later, Message, Peer, Report, Told, Unavailable, upgrade_topic,
+    Delivery, Devices, Identity, Later, Message, Peer, Report, Told, TopoAnswer, Unavailable,
+    upgrade_topic,
 };
 use crate::store::{Rows, StoreError};
 use bytes::Bytes;

@@ -2,14 +2,14 @@
 
 use super::effect::Effects;
 use super::report::open_tasks;
-use super::task::{Judged, settle};
+use super::task::{Judged, claim, settle};
 use super::{App, Caller, Result, dynamic, lookup, package};
 use crate::store::{Rows, View};
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::{Job, JobEvent, JobKind, JobStatus};
 use otaru_core::package::Package;
 use otaru_core::refusal;
-use otaru_core::selection::{Claim, Conflict, Fit, Holder, conflict, fit};
+use otaru_core::selection::{Conflict, Fit, fit};
 use otaru_core::task::{CancelCause, Event, TaskStatus};
 use otaru_core::time::Timestamp;
 use std::collections::BTreeSet;
@@ -164,19 +164,10 @@ fn obstacle(
             return Ok(Some("it is not at the version that the package starts from"));
         }
     }
-    let claim = Claim {
-        module: &package.module,
-        multi_module: job.policy.multi_module,
-        overwrite: job.policy.overwrite,
-    };
+    let claim = claim(job, package);
+    // A caller who starts an old task again does not mean to end a newer one.
     let blocks = |judged: &Judged| {
-        let holder = Holder {
-            status: judged.task.status,
-            module: &judged.package.module,
-            multi_module: judged.job.policy.multi_module,
-        };
-        // A caller who starts an old task again does not mean to end a newer one.
-        judged.status(now).is_unfinished() && conflict(claim, holder) != Conflict::None
+        judged.status(now).is_unfinished() && judged.conflict_with(claim) != Conflict::None
     };
     let blocked = open_tasks(rows, device)?.iter().any(blocks);
     Ok(blocked.then_some("it has another unfinished task"))

@@ -131,8 +131,7 @@ impl App {
     ) -> Result<std::result::Result<(), Vec<TagPair>>> {
         self.change(move |rows, _, _| {
             let product = lookup::product(rows, caller, &product_key)?;
-            let mut taken: BTreeSet<String> =
-                rows.product_tags(product.no)?.into_iter().map(|(key, _)| key).collect();
+            let mut taken = product_tag_keys(rows, &product)?;
             let mut bad = Vec::new();
             for tag in &tags {
                 let (key, value) = tag;
@@ -142,13 +141,7 @@ impl App {
                     bad.push(tag.clone());
                 }
             }
-            if !bad.is_empty() {
-                return Ok(Err(bad));
-            }
-            for (key, value) in &tags {
-                rows.put_product_tag(caller.realm(), product.no, key, value)?;
-            }
-            Ok(Ok(()))
+            put_product_tags(rows, caller, &product, &tags, bad)
         })
         .await
     }
@@ -162,18 +155,11 @@ impl App {
     ) -> Result<std::result::Result<(), Vec<TagPair>>> {
         self.change(move |rows, _, _| {
             let product = lookup::product(rows, caller, &product_key)?;
-            let earlier: BTreeSet<String> =
-                rows.product_tags(product.no)?.into_iter().map(|(key, _)| key).collect();
+            let earlier = product_tag_keys(rows, &product)?;
             let is_bad =
                 |(key, value): &&TagPair| !earlier.contains(key) || !is_product_tag_value(value);
             let bad: Vec<_> = tags.iter().filter(is_bad).cloned().collect();
-            if !bad.is_empty() {
-                return Ok(Err(bad));
-            }
-            for (key, value) in &tags {
-                rows.put_product_tag(caller.realm(), product.no, key, value)?;
-            }
-            Ok(Ok(()))
+            put_product_tags(rows, caller, &product, &tags, bad)
         })
         .await
     }
@@ -226,4 +212,25 @@ impl App {
         })
         .await
     }
+}
+
+fn product_tag_keys(rows: &mut dyn Rows, product: &Product) -> Result<BTreeSet<String>> {
+    Ok(rows.product_tags(product.no)?.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Gives a product all of `tags`, unless some of them are bad.
+fn put_product_tags(
+    rows: &mut dyn Rows,
+    caller: Caller,
+    product: &Product,
+    tags: &[TagPair],
+    bad: Vec<TagPair>,
+) -> Result<std::result::Result<(), Vec<TagPair>>> {
+    if !bad.is_empty() {
+        return Ok(Err(bad));
+    }
+    for (key, value) in tags {
+        rows.put_product_tag(caller.realm(), product.no, key, value)?;
+    }
+    Ok(Ok(()))
 }

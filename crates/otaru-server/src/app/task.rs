@@ -5,6 +5,7 @@ use crate::store::{Result, Rows, View};
 use otaru_core::id::PackageNo;
 use otaru_core::job::{Job, JobEvent, JobKind};
 use otaru_core::package::{Package, PackageEvent};
+use otaru_core::selection::{Claim, Conflict, Holder, conflict};
 use otaru_core::task::{CancelCause, Event, Plan, Reason, Task, TaskStatus, Verdict, decide};
 use otaru_core::time::Timestamp;
 use std::rc::Rc;
@@ -27,6 +28,15 @@ pub(super) enum Outcome {
     Tell(Task),
 }
 
+/// How a job wants devices for its package.
+pub(super) fn claim<'a>(job: &Job, package: &'a Package) -> Claim<'a> {
+    Claim {
+        module: &package.module,
+        multi_module: job.policy.multi_module,
+        overwrite: job.policy.overwrite,
+    }
+}
+
 impl Judged {
     /// Reads the job and the package of a task.
     pub fn load(view: &mut (impl View + ?Sized), task: Task) -> Result<Self> {
@@ -35,6 +45,16 @@ impl Judged {
         let product = view.product(job.product)?.expect("a job has a product");
         let is_doomed = product.deleted_at.is_some();
         Ok(Self { task, job, package, is_doomed })
+    }
+
+    /// What becomes of this task and of one that a job wants the device for.
+    pub fn conflict_with(&self, claim: Claim<'_>) -> Conflict {
+        let holder = Holder {
+            status: self.task.status,
+            module: &self.package.module,
+            multi_module: self.job.policy.multi_module,
+        };
+        conflict(claim, holder)
     }
 
     /// Lets the core decide on `event`, writes what it says, and lets job, package and device follow.

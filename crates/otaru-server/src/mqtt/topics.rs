@@ -165,11 +165,12 @@ impl Owner {
     pub(super) fn needs_subscription(&self, topic: &str) -> bool {
         self.is_below("", topic) || topic.starts_with("/broadcast/")
     }
+}
 
-    /// Where the device hears the time.
-    pub(super) fn time_topic(&self) -> String {
-        format!("/ext/ntp/{}/{}/response", self.product_key, self.device_name)
-    }
+/// Where the device that asks for the time on `topic` hears it.
+pub(super) fn time_topic(topic: &str) -> String {
+    let topic = without_query(topic);
+    format!("{}response", topic.strip_suffix("request").unwrap_or(topic))
 }
 
 /// The topic of a push to a device.

@@ -3,7 +3,7 @@
 use super::{Answer, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::Credentials;
-use crate::mqtt::topics::{Owner, Uplink, reply_topic, without_query};
+use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, time_topic, without_query};
 use crate::mqtt::{
     Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, REPORTS_MAX, Report, SUBSCRIPTIONS_MAX,
     Told, Unavailable,
@@ -122,7 +122,7 @@ impl<D: Devices> Connection<D> {
         payload: &Bytes,
         ticket: Option<Ticket>,
     ) -> Result<(), End> {
-        let Some((owner, peer, uplink)) = self.meant(topic) else { return Ok(()) };
+        let Some((peer, uplink)) = self.meant(topic) else { return Ok(()) };
         let report = match uplink {
             Uplink::Inform => Inform::parse(payload).map(|inform| (Report::Inform(inform), None)),
             Uplink::Progress => {
@@ -166,11 +166,13 @@ impl<D: Devices> Connection<D> {
                 }
             }
             Uplink::Topology => return self.topology_asked(topic, payload, ticket),
-            Uplink::Time => return self.tell_time(&owner, ticket, payload),
+            Uplink::Time => return self.tell_time(topic, ticket, payload),
             Uplink::Unheard => return self.drop_one(ticket, Dropped::Unheard),
             Uplink::Foreign => {
-                let Owner { product_key, device_name } = &owner;
-                tracing::debug!(%product_key, %device_name, "a message to a foreign topic was dropped");
+                if let Some(online) = &self.online {
+                    let Owner { product_key, device_name } = &online.owner;
+                    tracing::debug!(%product_key, %device_name, "a message to a foreign topic was dropped");
+                }
                 return self.foreign(topic, ticket);
             }
         };
@@ -181,7 +183,7 @@ impl<D: Devices> Connection<D> {
                 Ok(())
             }
             Err(error) => {
-                let Owner { product_key, device_name } = &owner;
+                let (product_key, device_name) = named(without_query(topic)).unwrap_or_default();
                 tracing::info!(%product_key, %device_name, "a report was ignored: {error}");
                 self.drop_one(ticket, Dropped::Malformed)
             }
@@ -233,7 +235,7 @@ impl<D: Devices> Connection<D> {
 
     fn tell_time(
         &mut self,
-        owner: &Owner,
+        topic: &str,
         ticket: Option<Ticket>,
         payload: &[u8],
     ) -> Result<(), End> {
@@ -248,10 +250,9 @@ impl<D: Devices> Connection<D> {
             Some(Value::Number(number)) => number.to_string(),
             _ => return Ok(()),
         };
-        let topic = owner.time_topic();
         let sent = Value::from(sent);
         self.send(
-            topic,
+            time_topic(topic),
             format!(
                 r#"{{"deviceSendTime":{sent},"serverRecvTime":"{now}","serverSendTime":"{now}"}}"#
             ),

@@ -253,8 +253,8 @@ impl<D: Devices> Connection<D> {
         self.send(topic, end.to_error(self.gateway.clock.now().wall.0, name))
     }
 
-    /// Whose topic this is, and what a message to it is: the device's own, or that of a sub-device.
-    pub(super) fn meant<'a>(&self, topic: &'a str) -> Option<(Owner, Peer, Uplink<'a>)> {
+    /// Who speaks on this topic, and what a message to it is: the device itself, or a sub-device.
+    pub(super) fn meant<'a>(&self, topic: &'a str) -> Option<(Peer, Uplink<'a>)> {
         let online = self.online.as_ref()?;
         let uplink = online.owner.uplink(topic);
         if uplink == Uplink::Foreign
@@ -265,9 +265,9 @@ impl<D: Devices> Connection<D> {
                 Uplink::Topology => Uplink::Foreign,
                 uplink => uplink,
             };
-            return Some((owner, peer, uplink));
+            return Some((peer, uplink));
         }
-        Some((online.owner.clone(), online.peer, uplink))
+        Some((online.peer, uplink))
     }
 
     /// A message to a topic of somebody else is dropped; a gateway may have meant a sub-device that is not logged in.

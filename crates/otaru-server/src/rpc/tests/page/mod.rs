@@ -37,11 +37,15 @@ struct OpNotes {
 struct Page {
     notes: Notes,
     described: BTreeMap<String, Value>,
+    /// Errors of the gateway in the API description, by code.
+    gateway: BTreeMap<String, Value>,
     /// Codes that refused calls of an operation got.
     codes: BTreeMap<String, BTreeSet<String>>,
-    /// A call of each operation that succeeded.
-    calls: BTreeMap<String, String>,
+    calls: Calls,
 }
+
+/// A call of each operation that succeeded.
+type Calls = BTreeMap<String, String>;
 
 #[test]
 fn the_page_says_what_the_table_and_the_tests_say() {
@@ -60,9 +64,9 @@ fn the_page_says_what_the_table_and_the_tests_say() {
 
 #[test]
 fn every_example_is_a_command_of_its_operation() {
-    let page = Page::gather();
+    let (_, calls) = walk();
     for op in op::all() {
-        let words = page.example(op);
+        let words = example(op, &calls);
         let params = call::parameters(op.action, words[3..].to_vec());
         let params = params.unwrap_or_else(|error| panic!("{words:?}: {error}"));
         assert_eq!(params.len(), (words.len() - 3) / 2, "{words:?}");
@@ -89,20 +93,32 @@ fn notes() -> Notes {
     toml::from_str(include_str!("notes.toml")).expect("notes are TOML")
 }
 
+/// The described operations, and a call of each.
+fn walk() -> (BTreeMap<String, Value>, Calls) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let walk = Walk::new().await;
+        scene::play(&walk).await;
+        (walk.described, walk.calls.take())
+    })
+}
+
+fn gateway_errors() -> BTreeMap<String, Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/api.json");
+    let api: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let rows = api["gateway_errors"].as_array().unwrap();
+    rows.iter().map(|row| (row["code"].as_str().unwrap().to_owned(), row.clone())).collect()
+}
+
 impl Page {
     fn gather() -> Self {
         let codes = codes::refused_by_operation();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let (described, calls) = runtime.block_on(async {
-            let walk = Walk::new().await;
-            scene::play(&walk).await;
-            (walk.described, walk.calls.take())
-        });
-        Self { notes: notes(), described, codes, calls }
+        let (described, calls) = walk();
+        Self { notes: notes(), described, gateway: gateway_errors(), codes, calls }
     }
 
     fn print(&self) -> String {
@@ -165,10 +181,9 @@ impl Page {
         } else {
             writeln!(page, "\nReply: {reply}").unwrap();
         }
-        let gateway = Self::gateway_codes();
         let codes = self.codes.get(op.action).into_iter().flatten();
         let mut codes: BTreeSet<_> = codes
-            .filter(|code| !gateway.contains_key(code.as_str()) && code.contains('.'))
+            .filter(|code| !self.gateway.contains_key(code.as_str()) && code.contains('.'))
             .map(String::as_str)
             .collect();
         codes.insert(op.failure.code);
@@ -178,46 +193,38 @@ impl Page {
             let message = row.map_or("", |row| row.message);
             writeln!(page, "- `{code}`: {message}").unwrap();
         }
-        writeln!(page, "\n```sh\n{}\n```", self.example(op).join(" ")).unwrap();
-    }
-
-    fn gateway_codes() -> BTreeMap<String, Value> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/api.json");
-        let api: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let rows = api["gateway_errors"].as_array().unwrap();
-        rows.iter().map(|row| (row["code"].as_str().unwrap().to_owned(), row.clone())).collect()
+        writeln!(page, "\n```sh\n{}\n```", example(op, &self.calls).join(" ")).unwrap();
     }
 
     fn gateway(&self, page: &mut String) {
         let answered: BTreeSet<_> = self.codes.values().flatten().collect();
         page.push_str("\n## Codes of the gateway\n\n| Code | Status | Message |\n|---|---|---|\n");
-        for (code, row) in Self::gateway_codes() {
+        for (code, row) in &self.gateway {
             // `Missing{Name}` and `Invalid{Name}` stand for a code per parameter.
-            if answered.contains(&code) || code.contains('{') {
-                let status = row["http_status"].as_i64().or(row["http"].as_i64());
-                let status = status.map_or_else(|| "400".to_owned(), |status| status.to_string());
+            if answered.contains(code) || code.contains('{') {
+                let status = &row["http_status"];
                 let message = row["message"].as_str().unwrap_or_default().replace('|', "\\|");
                 writeln!(page, "| `{code}` | {status} | {message} |").unwrap();
             }
         }
     }
+}
 
-    /// The call of an operation as a command. What the server gave out is a variable.
-    fn example(&self, op: &Op) -> Vec<String> {
-        let mut words = vec!["otaru".to_owned(), "call".to_owned(), op.action.to_owned()];
-        for (name, value) in super::pairs(&self.calls[op.action]) {
-            let base = name.split('.').next().unwrap();
-            if !op.params.iter().any(|row| row.name == base) {
-                // The door reads past what an operation doesn't have.
-                continue;
-            }
-            let field = name.rsplit('.').find(|part| part.parse::<u32>().is_err()).unwrap();
-            let value =
-                if is_given_out(field) { format!("${}", variable(field)) } else { shell(&value) };
-            words.extend([format!("--{name}"), value]);
+/// The call of an operation as a command. What the server gave out is a variable.
+fn example(op: &Op, calls: &Calls) -> Vec<String> {
+    let mut words = vec!["otaru".to_owned(), "call".to_owned(), op.action.to_owned()];
+    for (name, value) in super::pairs(&calls[op.action]) {
+        let base = name.split('.').next().unwrap();
+        if !op.params.iter().any(|row| row.name == base) {
+            // The door reads past what an operation doesn't have.
+            continue;
         }
-        words
+        let field = name.rsplit('.').find(|part| part.parse::<u32>().is_err()).unwrap();
+        let value =
+            if is_given_out(field) { format!("${}", variable(field)) } else { shell(&value) };
+        words.extend([format!("--{name}"), value]);
     }
+    words
 }
 
 /// Parameters whose values come from replies.

@@ -1,0 +1,129 @@
+use super::*;
+use clap::Parser;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn line(args: &[&str]) -> Settings {
+    Line::try_parse_from([&["otaru"], args].concat()).unwrap().settings
+}
+
+fn file(text: &str) -> Result<Config, String> {
+    let settings: Settings = toml::from_str(text).map_err(|error| error.to_string())?;
+    settings.check().map_err(|error| format!("{error:#}"))
+}
+
+#[test]
+fn nothing_set_is_the_documented_default() {
+    let config = Settings::default().check().unwrap();
+    let want = Config {
+        data: "otaru-data".into(),
+        http: "127.0.0.1:8080".parse().unwrap(),
+        mqtt: "127.0.0.1:1883".parse().unwrap(),
+        metrics: None,
+        http_base: None,
+        download_base: None,
+        log: "info".into(),
+        instances: InstanceConfig::default(),
+        quota: QuotaConfig::default(),
+        limits: Limits::default(),
+    };
+    assert_eq!(config, want);
+}
+
+#[test]
+fn every_flag_has_a_key_in_the_file() {
+    let by_flags = line(&[
+        "--data=d",
+        "--http=127.0.0.1:0",
+        "--mqtt=127.0.0.1:1",
+        "--metrics=127.0.0.1:2",
+        "--http-base=http://a/",
+        "--download-base=https://b:1",
+        "--log=debug",
+        "--instances-default=iot-a",
+        "--instances-others=iot-b=on, iot-c=off",
+        "--quota-mode=original",
+        "--quota-server-per-second=7",
+        "--quota-per-operation=QueryOTAJob=3, ListOTAJobByDevice=4",
+        "--limits-packages-max=1",
+        "--limits-products-max=2",
+        "--limits-devices-max=3",
+        "--limits-package-bytes-max=4",
+        "--limits-device-list-bytes-max=5",
+        "--limits-job-devices-max=6",
+        "--limits-group-devices-max=9",
+        "--limits-minute-devices-max=10",
+        "--limits-pushes-per-minute=7",
+        "--limits-grace-ms=8",
+    ]);
+    let by_file = r#"
+        data = "d"
+        http = "127.0.0.1:0"
+        mqtt = "127.0.0.1:1"
+        metrics = "127.0.0.1:2"
+        http_base = "http://a/"
+        download_base = "https://b:1"
+        log = "debug"
+        [instances]
+        default = "iot-a"
+        others = { iot-b = "on", iot-c = "off" }
+        [quota]
+        mode = "original"
+        server_per_second = 7
+        per_operation = { QueryOTAJob = 3, ListOTAJobByDevice = 4 }
+        [limits]
+        packages_max = 1
+        products_max = 2
+        devices_max = 3
+        package_bytes_max = 4
+        device_list_bytes_max = 5
+        job_devices_max = 6
+        group_devices_max = 9
+        minute_devices_max = 10
+        pushes_per_minute = 7
+        grace_ms = 8
+    "#;
+    let by_flags = by_flags.check().unwrap();
+    assert_eq!(by_flags.http_base.as_deref(), Some("http://a"));
+    assert_eq!(file(by_file), Ok(by_flags));
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("otaru.toml");
+    std::fs::write(&path, "data = \"file\"\nlog = \"warn\"\n[limits]\ngrace_ms = 1").unwrap();
+    let config = line(&["--data=flag", "--config", path.to_str().unwrap()]).load().unwrap();
+    assert_eq!(
+        (config.data, config.log, config.limits.grace_ms),
+        ("flag".into(), "warn".into(), 1)
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_said() {
+    for (text, want) in [
+        ("htp = \"127.0.0.1:1\"", "unknown field `htp`"),
+        ("[limits]\npackage_max = 1", "unknown field `package_max`"),
+        ("[instances]\nothers = { a = \"yes\" }", "unknown variant `yes`"),
+        ("[instances]\nothers = { \"a b\" = \"on\" }", "`a b` is no id"),
+        ("[instances]\ndefault = \"\"", "`` is no id"),
+        ("[instances]\ndefault = \"a\"\nothers = { a = \"on\" }", "`a` is the default one"),
+        ("[quota]\nmod = \"off\"", "unknown field `mod`"),
+        ("[quota]\nmode = \"on\"", "unknown variant `on`"),
+        ("[quota]\nper_operation = { Query = 1 }", "`Query` is no operation"),
+        ("http = \"8080\"", "invalid socket address"),
+        ("download_base = \"ota.example\"", "download_base: ota.example is no address"),
+        ("download_base = \"http://a/b\"", "is no address"),
+        ("http_base = \"http://u@a\"", "http_base: http://u@a is no address"),
+        ("[limits]\ngrace_ms = 60001", "limits.grace_ms: 60001 is more than 60000"),
+        ("[limits]\npackages_max = -1", "invalid value"),
+    ] {
+        let error = file(text).unwrap_err();
+        assert!(error.contains(want), "{text}: {error}");
+    }
+}

@@ -84,3 +84,42 @@ class Wire:
     def close(self):
         self.stream.close()
         self.socket.close()
+
+
+class Dialogue:
+    """A bare socket for packets of any content; gives the bytes that come back."""
+
+    def __init__(self, port, wrap=lambda plain: plain):
+        self.socket = wrap(socket.create_connection(("127.0.0.1", port)))
+        self.socket.settimeout(HANG_SECONDS)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def connect(self, client_id, username, password, clean=True, keepalive=60, level=4):
+        """The whole answer to a CONNECT, however it is spelled."""
+        flags = 0xC0 | (2 if clean else 0)
+        head = text("MQTT") + bytes([level, flags]) + struct.pack(">H", keepalive) + (b"\x00" if level == 5 else b"")
+        return self.exchange(packet(CONNECT << 4, head + text(client_id) + text(username) + text(password)))
+
+    def exchange(self, request):
+        """Sends a packet and returns the next one."""
+        self.socket.sendall(request)
+        return self.packet()
+
+    def packet(self):
+        """The next packet, whose length has to fit into one byte."""
+        head = self._exactly(2)
+        assert head[1] < 128
+        return head + self._exactly(head[1])
+
+    def _exactly(self, size):
+        data = b""
+        while len(data) < size:
+            part = self.socket.recv(size - len(data))
+            assert part, f"the server closed after {data!r}"
+            data += part
+        return data

@@ -1,0 +1,39 @@
+"""The identities of tests/spec/vectors.json in a real server: its signatures are worth nothing with other keys."""
+
+import json
+import sqlite3
+
+import cloud as clouds
+from server import ROOT
+
+VECTORS = json.loads((ROOT / "tests" / "spec" / "vectors.json").read_text())
+INPUTS = VECTORS["inputs"]
+
+
+def furnish(server):
+    """Makes a gateway and a sub-device, and gives them and their products the keys, names and secrets of the vectors.
+
+    The API draws keys and secrets by itself, so they are put into the store while the server is down.
+    """
+    core = clouds.Core(server.http)
+    for prefix, node_type in (("", 1), ("sub_", 0)):
+        product_key = core.ok("CreateProduct", ProductName=f"{prefix}known", NodeType=node_type)["ProductKey"]
+        core.ok("RegisterDevice", ProductKey=product_key, DeviceName=INPUTS[f"{prefix}device_name"])
+    assert server.stop() == 0
+    with sqlite3.connect(server.data / "otaru.db") as store:
+        for prefix in ("", "sub_"):
+            who = (INPUTS[f"{prefix}device_secret"], INPUTS[f"{prefix}device_name"])
+            assert store.execute("UPDATE device SET secret = ? WHERE name = ?", who).rowcount == 1
+            what = (INPUTS[f"{prefix}product_key"], INPUTS[f"{prefix}product_secret"], f"{prefix}known")
+            assert store.execute("UPDATE product SET key = ?, secret = ? WHERE name = ?", what).rowcount == 1
+    store.close()
+    server.start()
+
+
+def device(prefix=""):
+    """One of the devices as the rest of the tests know them."""
+    return {
+        "ProductKey": INPUTS[f"{prefix}product_key"],
+        "DeviceName": INPUTS[f"{prefix}device_name"],
+        "DeviceSecret": INPUTS[f"{prefix}device_secret"],
+    }

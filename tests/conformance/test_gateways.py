@@ -1,13 +1,15 @@
-"""Sub-devices behind a gateway, on the level of single messages."""
+"""Sub-devices behind a gateway, on the level of single messages and through the vendor's SDK."""
 
 import hashlib
 import hmac
 import json
+import queue
 
 import pytest
 
-from device import WireDevice
+from device import SdkDevice, WireDevice
 from fleet import Fleet, of_status, unique
+from server import HANG_SECONDS, wait_for
 from test_block_download import BlockDevice
 
 
@@ -177,3 +179,60 @@ def test_a_plain_device_has_no_sub_devices(server, fleet, closing):
     plain = closing(Gateway(server, fleet.device()))
     assert plain.connect() == 0
     assert plain.topo("topo/add", [proof(fleet.device())])["code"] == 460
+
+
+class SdkGateway(SdkDevice):
+    """The vendor's SDK as a gateway: what a request is answered with arrives by callback."""
+
+    REQUESTS = ("add_subdev_topo", "delete_subdev_topo", "login_subdev", "logout_subdev")
+
+    def __init__(self, *device):
+        super().__init__(*device)
+        self.answers = queue.Queue()
+        for name in self.REQUESTS:
+            setattr(self.kit, f"on_gateway_{name}_reply", self._answered(name))
+
+    def _answered(self, name):
+        return lambda request, code, data, message, _user_data: self.answers.put((name, request, code, data))
+
+    def ask(self, name, sub_devices):
+        # A message can arrive before the SDK calls itself connected; until then it refuses to publish.
+        sent, request = wait_for("the SDK asks", lambda: self._send(name, sub_devices))
+        assert sent == 0
+        answered, id, code, data = self.answers.get(timeout=HANG_SECONDS)
+        assert (answered, id) == (name, request)
+        return code, data
+
+    def _send(self, name, sub_devices):
+        answer = getattr(self.kit, f"gateway_{name}")(sub_devices)
+        return answer if answer[0] == 0 else None
+
+
+def test_the_vendors_sdk_as_a_gateway(server, gates, fleet, tmp_path, closing):
+    sub_device = fleet.device()
+    triple = [sub_device[name] for name in ("ProductKey", "DeviceName", "DeviceSecret")]
+    gateway = closing(SdkGateway(server, gates.device(), "1.0.0", tmp_path)).connect()
+    assert gateway.ask("add_subdev_topo", [[*triple[:2], "wrong"]])[0] == 401
+    assert gateway.ask("add_subdev_topo", [triple]) == (200, [named(sub_device)])
+    assert gateway.ask("login_subdev", [triple]) == (200, [named(sub_device)])
+    assert fleet.detail(triple[1])["Status"] == "ONLINE"
+
+    firmware, _ = fleet.package("2.0.0")
+    job = fleet.static_job(firmware, [triple[1]])
+
+    def says(kind, **params):
+        message = json.dumps({"id": "1", "params": params})
+        topic = f"/ota/device/{kind}/{triple[0]}/{triple[1]}"
+        assert gateway.kit.publish_topic(topic, message, 1)[0] == 0
+
+    says("inform", version="1.0.0")
+    wait_for("the push", lambda: of_status(fleet.task(job), "NOTIFIED"))
+    says("progress", step="50", desc="")
+    wait_for("progress", lambda: of_status(fleet.task(job), "IN_PROGRESS"))
+    says("inform", version="2.0.0")
+    wait_for("success", lambda: of_status(fleet.task(job), "SUCCEEDED"))
+
+    assert gateway.ask("logout_subdev", [triple[:2]]) == (200, [named(sub_device)])
+    assert fleet.detail(triple[1])["Status"] == "OFFLINE"
+    assert gateway.ask("delete_subdev_topo", [triple[:2]]) == (200, [named(sub_device)])
+    assert gateway.ask("login_subdev", [triple])[0] == 6401

@@ -5,6 +5,7 @@ import pytest
 import cloud as clouds
 from fleet import Fleet
 from server import Server
+from tls import TLS_LISTENERS
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,20 @@ def own_server(tmp_path):
     server = Server(tmp_path).start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_tls_server(tmp_path_factory):
+    """One server with listeners under TLS, for all tests that leave it as it is."""
+    server = Server(tmp_path_factory.mktemp("otaru-tls"), *TLS_LISTENERS, "--metrics", "127.0.0.1:0").start()
+    yield server
+    assert server.stop() == 0, f"SIGTERM did not end the server cleanly:\n{server.log_tail()}"
+
+
+@pytest.fixture
+def tls_server(shared_tls_server):
+    yield shared_tls_server
+    assert shared_tls_server.running, f"the server ended:\n{shared_tls_server.log_tail()}"
 
 
 @pytest.fixture(params=clouds.CLIENTS, ids=lambda client: client.name)

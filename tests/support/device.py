@@ -19,7 +19,7 @@ KIND_PUSH, KIND_REPLY = 1, 2  # what the SDK calls the upgrade message and the a
 class SdkDevice:
     """A device built on aliyun-iot-linkkit. It reports its version at every connect, as devices should."""
 
-    def __init__(self, server, device, version, folder):
+    def __init__(self, server, device, version, folder, tls=False):
         self.product_key, self.name = device["ProductKey"], device["DeviceName"]
         self.version, self.folder = version, pathlib.Path(folder)
         self.pushes, self.connects = queue.Queue(), queue.Queue()
@@ -29,7 +29,11 @@ class SdkDevice:
             device_name=self.name,
             device_secret=device["DeviceSecret"],
         )
-        self.kit.config_mqtt(port=server.mqtt_port, secure="")
+        if tls:
+            # The same CA serves the downloads.
+            self.kit.config_mqtt(port=server.mqtts_port, endpoint="localhost", cadata=server.ca.read_text())
+        else:
+            self.kit.config_mqtt(port=server.mqtt_port, secure="")
         self.kit.on_connect = self._on_connect
         self.kit.on_ota_message_arrived = lambda *message: self.pushes.put(Push(*message))
 
@@ -95,13 +99,15 @@ def credentials(device, method="hmacsha256", timestamp="2524608000000", base=Non
 class WireDevice:
     """A paho-mqtt client in the role of a device: what arrives and what is acknowledged lies in queues."""
 
-    def __init__(self, server, device, clean_session=True, **how):
+    def __init__(self, server, device, clean_session=True, tls=False, **how):
         self.product_key, self.name = device["ProductKey"], device["DeviceName"]
         client_id, username, password = credentials(device, **how)
         self.messages, self.connacks, self.subacks, self.ends = (queue.Queue() for _ in range(4))
-        self.port = server.mqtt_port
+        self.port = server.mqtts_port if tls else server.mqtt_port
         self.client = paho.Client(client_id=client_id, clean_session=clean_session, reconnect_on_failure=False)
         self.client.username_pw_set(username, password)
+        if tls:
+            self.client.tls_set(ca_certs=str(server.ca))
         self.client.on_connect = lambda _c, _u, _f, code: self.connacks.put(code)
         self.client.on_message = lambda _c, _u, message: self.messages.put(message)
         self.client.on_subscribe = lambda _c, _u, _mid, granted: self.subacks.put(granted)

@@ -43,11 +43,20 @@ class Server:
         self.arguments = arguments
         self.process = None
         self.http = self.mqtt = "127.0.0.1:0"
-        self.metrics = None
+        self.metrics = self.https = self.mqtts = None
 
     @property
     def mqtt_port(self):
         return int(self.mqtt.rsplit(":", 1)[1])
+
+    @property
+    def mqtts_port(self):
+        return int(self.mqtts.rsplit(":", 1)[1])
+
+    @property
+    def ca(self):
+        """The file of the CA that the server has made for itself."""
+        return self.data / "tls" / "ca.pem"
 
     @property
     def url(self):
@@ -64,6 +73,9 @@ class Server:
         self.mqtt = re.search(r"\bmqtt=(\S+)", line)[1]
         metrics = re.search(r"\bmetrics=(\S+)", line)
         self.metrics = metrics and metrics[1]
+        for name in ("https", "mqtts"):
+            address = re.search(rf"\b{name}=(\S+)", line)
+            setattr(self, name, address and address[1])
         return self
 
     def _ready_line(self):

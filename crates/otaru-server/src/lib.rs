@@ -12,6 +12,8 @@ pub mod files;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;
+mod private_file;
 pub mod random;
 pub mod rpc;
 pub mod store;
+pub mod tls;

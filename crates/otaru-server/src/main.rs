@@ -1,7 +1,7 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{call, demo, device, fleet, key, serve, user};
+use otaru_server::cli::{ca, call, demo, device, fleet, key, serve, user};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -19,6 +19,7 @@ enum Command {
     Device(device::DeviceArgs),
     Demo(demo::DemoArgs),
     Fleet(fleet::FleetArgs),
+    Ca(ca::CaArgs),
     Key(key::KeyArgs),
     User(user::UserArgs),
 }
@@ -34,6 +35,7 @@ async fn main() -> ExitCode {
         Command::Device(args) => device::command(args).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Fleet(args) => fleet::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Ca(args) => ca::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::User(args) => user::run(args).await.map(|()| ExitCode::SUCCESS),
     };

@@ -1,6 +1,7 @@
 //! The commands of `otaru`.
 
 mod admin;
+pub mod ca;
 pub mod call;
 pub mod client;
 pub mod demo;

@@ -2,12 +2,14 @@
 
 mod admin;
 pub(super) mod folder;
+mod listeners;
 #[cfg(test)]
 mod tests;
 
 use crate::app::{App, Credentials, Gatekeeper};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
+use crate::descriptors;
 use crate::files::{self, upload::Ticket};
 use crate::files::{Files, Urls};
 use crate::http::{self, Backend, Router, Unavailable};
@@ -17,11 +19,15 @@ use crate::random::Random;
 use crate::rpc::quota::Quotas;
 use crate::rpc::{self, Rpc};
 use crate::store::{Store, StoreHandle, sqlite::SqliteEngine};
+use crate::tls::Acceptor;
 use admin::Admin;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use folder::Folder;
+pub use listeners::Listeners;
+use listeners::{Bases, acceptor, bind};
 use otaru_core::package::Blob;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +42,8 @@ const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// Run the service.
 ///
-/// Prints one line to stdout when it listens: `ready http=ADDR mqtt=ADDR`, with --metrics also `metrics=ADDR`. The first start makes an account and its
+/// Prints one line to stdout when it listens: `ready http=ADDR mqtt=ADDR`, with --https, --mqtts and --metrics
+/// also `https=ADDR`, `mqtts=ADDR` and `metrics=ADDR`. SIGHUP loads the TLS certificates anew. The first start makes an account and its
 /// access key, from `OTARU_ACCESS_KEY_ID` and `OTARU_ACCESS_KEY_SECRET` when they are set.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -51,6 +58,7 @@ pub struct ServeArgs {
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = args.settings.load()?;
+    descriptors::raise()?;
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
         .with_context(|| format!("log: {} is no filter", config.log))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -64,10 +72,11 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         eprintln!("It is kept in {}.", server.key_file.display());
     }
     let metrics = server.metrics.map(|address| format!(" metrics={address}")).unwrap_or_default();
-    println!("ready http={} mqtt={}{metrics}", server.http, server.mqtt);
+    println!("ready {}{metrics}", server.listeners);
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
+        never = reloads(server.tls.clone()) => Some(Some(never)),
         ended = server.tasks.join_next() => Some(ended),
     };
     server.stop().await;
@@ -78,12 +87,26 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Loads certificates anew with each SIGHUP; ends only when that can't be heard.
+async fn reloads(tls: Option<Arc<Acceptor>>) -> Result<(), tokio::task::JoinError> {
+    // Without TLS the signal keeps its usual meaning: the terminal is gone.
+    let (Some(tls), Ok(mut hangup)) = (tls, signal(SignalKind::hangup())) else {
+        return pending().await;
+    };
+    while hangup.recv().await.is_some() {
+        tls.reload_and_tell();
+    }
+    pending().await
+}
+
 /// A running service.
 pub struct Server {
     /// Address of the HTTP listener.
     pub http: SocketAddr,
     /// Address of the device listener.
     pub mqtt: SocketAddr,
+    /// All of them.
+    pub listeners: Listeners,
     /// Address where metrics are read, if there is one.
     pub metrics: Option<SocketAddr>,
     /// The key of the first account.
@@ -93,7 +116,8 @@ pub struct Server {
     pub key_file: std::path::PathBuf,
     /// Parts that never end by themselves.
     tasks: JoinSet<()>,
-    listening: JoinHandle<()>,
+    listening: Vec<JoinHandle<()>>,
+    tls: Option<Arc<Acceptor>>,
     stop: watch::Sender<bool>,
     registry: Arc<Registry>,
     store: StoreHandle,
@@ -114,6 +138,12 @@ impl Server {
         let folder = Arc::new(Folder::open(&config.data)?);
         let (http_listener, http) = bind(config.http, "http")?;
         let (mqtt_listener, mqtt) = bind(config.mqtt, "mqtt")?;
+        let under_tls = |address: Option<SocketAddr>, name| {
+            address.map(|address| bind(address, name)).transpose()
+        };
+        let (calls_under_tls, https) = under_tls(config.https, "https")?.unzip();
+        let (devices_under_tls, mqtts) = under_tls(config.mqtts, "mqtts")?.unzip();
+        let listeners = Listeners { http, mqtt, https, mqtts };
         let metrics_listener =
             config.metrics.map(|address| bind(address, "metrics")).transpose()?;
         let secret = folder.secret(&random)?;
@@ -122,9 +152,16 @@ impl Server {
         let engine = SqliteEngine::open(&folder.database(), random.clone())
             .with_context(|| format!("{} can't be opened", folder.database().display()))?;
         let (store, store_handle) = Store::threaded(engine, READERS)?;
-        let base = config.http_base.unwrap_or_else(|| default_base(http));
-        let urls = Urls::new(base, secret).with_download_base(config.download_base);
+        let bases = Bases::new(config.http_base, config.download_base, &listeners);
         let metrics = Metrics::default();
+        let tls = if https.is_some() || mqtts.is_some() {
+            let tls = config.tls;
+            let (clock, random) = (clock.clone(), random.clone());
+            Some(Arc::new(acceptor(tls, &folder, &bases, clock, random, metrics.clone())?))
+        } else {
+            None
+        };
+        let urls = Urls::new(bases.callers, secret).with_download_base(Some(bases.devices));
         let gates = mqtt::GateLimits {
             sub_devices_max: usize::try_from(config.limits.sub_devices_max).unwrap_or(usize::MAX),
             logins_per_second: config.limits.sub_logins_per_second,
@@ -178,22 +215,35 @@ impl Server {
         }
         tasks.spawn(housekeeping);
         tasks.spawn(gateway.clone().sweep());
-        tasks.spawn(mqtt::serve(gateway, mqtt_listener));
-        let listening = tokio::spawn(http::serve(Arc::new(router), http_listener, stopped));
+        if let Some(tls) = tls.clone() {
+            tasks.spawn(async move { tls.tend().await });
+        }
+        tasks.spawn(mqtt::serve(gateway.clone(), mqtt_listener, None));
+        if let Some(listener) = devices_under_tls {
+            tasks.spawn(mqtt::serve(gateway, listener, tls.clone()));
+        }
+        let router = Arc::new(router);
+        let plain = http::serve(router.clone(), http_listener, None, stopped.clone());
+        let mut listening = vec![tokio::spawn(plain)];
+        if let Some(listener) = calls_under_tls {
+            listening.push(tokio::spawn(http::serve(router, listener, tls.clone(), stopped)));
+        }
         let metrics_address = metrics_listener.map(|(listener, address)| {
             tasks.spawn(metrics::serve(metrics, listener));
             address
         });
-        folder.write_endpoint(http, mqtt)?;
+        folder.write_endpoint(&listeners)?;
         Ok(Self {
             http,
             mqtt,
+            listeners,
             metrics: metrics_address,
             credentials: key.credentials,
             key_is_new: key.is_new,
             key_file: folder.key_file(),
             tasks,
             listening,
+            tls,
             stop,
             registry,
             store: store_handle,
@@ -205,8 +255,10 @@ impl Server {
     pub async fn stop(self) {
         let Self { mut tasks, listening, stop, registry, store, _folder, .. } = self;
         stop.send_replace(true);
-        if let Err(error) = listening.await {
-            tracing::error!(%error, "the HTTP listener failed: {error}");
+        for listening in listening {
+            if let Err(error) = listening.await {
+                tracing::error!(%error, "an HTTP listener failed: {error}");
+            }
         }
         // Nobody new is let in; then those who are in have to go.
         tasks.shutdown().await;
@@ -218,25 +270,6 @@ impl Server {
             tracing::warn!("the store was not drained in time");
         }
     }
-}
-
-fn bind(address: SocketAddr, name: &str) -> anyhow::Result<(tokio::net::TcpListener, SocketAddr)> {
-    let listener =
-        mqtt::bind(address).with_context(|| format!("can't listen on {name} {address}"))?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
-}
-
-/// What URLs begin with when nobody says it.
-fn default_base(http: SocketAddr) -> String {
-    if http.ip().is_unspecified() {
-        let base = format!("http://127.0.0.1:{}", http.port());
-        tracing::warn!(
-            "listening on {http}: URLs begin with {base} until --http-base says what others reach"
-        );
-        return base;
-    }
-    format!("http://{http}")
 }
 
 /// What the HTTP listener finds behind it.

@@ -5,6 +5,7 @@ mod limits;
 mod quota;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use crate::app::Limits;
 use crate::rpc::instance::InstanceConfig;
@@ -17,6 +18,8 @@ use quota::QuotaSettings;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+pub use tls::TlsConfig;
+use tls::TlsSettings;
 
 /// A table of settings that are numbers: each is said once, with its help, type, flag, variable and the name of its value. Makes a
 /// struct of options, `over`, and `applied`, which lays them over the defaults of the struct that they set.
@@ -65,6 +68,10 @@ pub struct Config {
     pub data: PathBuf,
     pub http: SocketAddr,
     pub mqtt: SocketAddr,
+    /// Where calls, uploads and downloads come under TLS; nowhere without it.
+    pub https: Option<SocketAddr>,
+    /// Where devices come under TLS; nowhere without it.
+    pub mqtts: Option<SocketAddr>,
     /// Where metrics are read; nowhere without it.
     pub metrics: Option<SocketAddr>,
     /// Address that callers of the API reach, when it is not that of the listener.
@@ -76,6 +83,7 @@ pub struct Config {
     pub instances: InstanceConfig,
     pub quota: QuotaConfig,
     pub limits: Limits,
+    pub tls: TlsConfig,
 }
 
 /// One layer of settings: the file, or the command line with the environment behind it. What is not set is left to
@@ -92,6 +100,12 @@ pub struct Settings {
     /// Address for devices; port 0 takes a free one [default: 127.0.0.1:1883]
     #[arg(long, env = "OTARU_MQTT", value_name = "ADDR")]
     mqtt: Option<SocketAddr>,
+    /// Address for API calls, uploads and downloads under TLS [default: none]
+    #[arg(long, env = "OTARU_HTTPS", value_name = "ADDR")]
+    https: Option<SocketAddr>,
+    /// Address for devices under TLS [default: none]
+    #[arg(long, env = "OTARU_MQTTS", value_name = "ADDR")]
+    mqtts: Option<SocketAddr>,
     /// Address of `GET /metrics`, which asks nobody who he is: keep it on the loopback or an inner network, such as
     /// 127.0.0.1:9090 [default: none]
     #[arg(long, env = "OTARU_METRICS", value_name = "ADDR")]
@@ -116,6 +130,8 @@ pub struct Settings {
     quota: QuotaSettings,
     #[command(flatten)]
     limits: LimitSettings,
+    #[command(flatten)]
+    tls: TlsSettings,
 }
 
 impl Settings {
@@ -148,6 +164,8 @@ impl Settings {
             data: self.data.or(below.data),
             http: self.http.or(below.http),
             mqtt: self.mqtt.or(below.mqtt),
+            https: self.https.or(below.https),
+            mqtts: self.mqtts.or(below.mqtts),
             metrics: self.metrics.or(below.metrics),
             config: self.config,
             http_base: self.http_base.or(below.http_base),
@@ -156,6 +174,7 @@ impl Settings {
             instances: self.instances.over(below.instances),
             quota: self.quota.over(below.quota),
             limits: self.limits.over(below.limits),
+            tls: self.tls.over(below.tls),
         }
     }
 
@@ -168,6 +187,8 @@ impl Settings {
             data: self.data.unwrap_or_else(|| "otaru-data".into()),
             http: self.http.unwrap_or_else(|| local(8080)),
             mqtt: self.mqtt.unwrap_or_else(|| local(1883)),
+            https: self.https,
+            mqtts: self.mqtts,
             metrics: self.metrics,
             http_base,
             download_base,
@@ -175,6 +196,7 @@ impl Settings {
             instances: self.instances.check()?,
             quota: self.quota.check()?,
             limits: self.limits.check()?,
+            tls: self.tls.check()?,
         })
     }
 }

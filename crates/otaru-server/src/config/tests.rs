@@ -23,6 +23,8 @@ fn nothing_set_is_the_documented_default() {
         data: "otaru-data".into(),
         http: "127.0.0.1:8080".parse().unwrap(),
         mqtt: "127.0.0.1:1883".parse().unwrap(),
+        https: None,
+        mqtts: None,
         metrics: None,
         http_base: None,
         download_base: None,
@@ -30,6 +32,7 @@ fn nothing_set_is_the_documented_default() {
         instances: InstanceConfig::default(),
         quota: QuotaConfig::default(),
         limits: Limits::default(),
+        tls: TlsConfig::default(),
     };
     assert_eq!(config, want);
 }
@@ -41,6 +44,8 @@ fn every_flag_has_a_key_in_the_file() {
         "--http=127.0.0.1:0",
         "--mqtt=127.0.0.1:1",
         "--metrics=127.0.0.1:2",
+        "--https=127.0.0.1:3",
+        "--mqtts=127.0.0.1:4",
         "--http-base=http://a/",
         "--download-base=https://b:1",
         "--log=debug",
@@ -59,12 +64,19 @@ fn every_flag_has_a_key_in_the_file() {
         "--limits-minute-devices-max=10",
         "--limits-pushes-per-minute=7",
         "--limits-grace-ms=8",
+        "--tls-name=ota.example,192.0.2.1",
+        "--tls-cert=a.pem,b.pem",
+        "--tls-key=a.key,b.key",
+        "--tls-handshake-ms=9",
+        "--tls-handshakes-max=10",
     ]);
     let by_file = r#"
         data = "d"
         http = "127.0.0.1:0"
         mqtt = "127.0.0.1:1"
         metrics = "127.0.0.1:2"
+        https = "127.0.0.1:3"
+        mqtts = "127.0.0.1:4"
         http_base = "http://a/"
         download_base = "https://b:1"
         log = "debug"
@@ -86,6 +98,12 @@ fn every_flag_has_a_key_in_the_file() {
         minute_devices_max = 10
         pushes_per_minute = 7
         grace_ms = 8
+        [tls]
+        name = ["ota.example", "192.0.2.1"]
+        cert = ["a.pem", "b.pem"]
+        key = ["a.key", "b.key"]
+        handshake_ms = 9
+        handshakes_max = 10
     "#;
     let by_flags = by_flags.check().unwrap();
     assert_eq!(by_flags.http_base.as_deref(), Some("http://a"));
@@ -122,6 +140,14 @@ fn what_is_wrong_in_a_file_is_said() {
         ("http_base = \"http://u@a\"", "http_base: http://u@a is no address"),
         ("[limits]\ngrace_ms = 60001", "limits.grace_ms: 60001 is more than 60000"),
         ("[limits]\npackages_max = -1", "invalid value"),
+        ("[tls]\nname = [\"a b\"]", "tls.name: `a b` is neither a host name nor an address"),
+        ("[tls]\ncert = [\"a\"]", "tls.cert and tls.key: 1 and 0 files"),
+        (
+            "[tls]\ncert = [\"a\", \"b\", \"c\"]\nkey = [\"a\", \"b\", \"c\"]",
+            "tls.cert: 3 files are more than 2",
+        ),
+        ("[tls]\nhandshakes_max = 0", "tls.handshakes_max: at least 1 is needed"),
+        ("[tls]\nhandshake_ms = 0", "tls.handshake_ms: 0 is not"),
     ] {
         let error = file(text).unwrap_err();
         assert!(error.contains(want), "{text}: {error}");

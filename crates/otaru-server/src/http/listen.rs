@@ -3,6 +3,7 @@
 use super::long::{Kept, LongTargets};
 use super::{Backend, LongTarget, Router};
 use crate::metrics::{Door, HttpEnded, Metrics};
+use crate::tls::Acceptor;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -11,7 +12,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -27,10 +29,11 @@ const STOP_TIME: Duration = Duration::from_secs(10);
 /// Time until the next try when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves everybody who connects until `stop` says so, then ends what is in work.
+/// Serves everybody who connects, under TLS where there is an acceptor, until `stop` says so; then ends what is in work.
 pub async fn serve<B: Backend>(
     router: Arc<Router<B>>,
     listener: TcpListener,
+    tls: Option<Arc<Acceptor>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -48,11 +51,20 @@ pub async fn serve<B: Backend>(
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((socket, _)) => {
-                let connection = connection(Arc::clone(&router), socket, stop.clone());
+            Ok((socket, peer)) => {
+                // Heads and bodies leave in one piece anyway. The connection works without it too.
+                let _ = socket.set_nodelay(true);
+                let (router, tls, stop) = (Arc::clone(&router), tls.clone(), stop.clone());
                 let open = Open::new(router.metrics.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    match tls {
+                        None => connection(router, socket, stop).await,
+                        Some(tls) => {
+                            if let Some(socket) = tls.accept(socket, peer.ip()).await {
+                                connection(router, socket, stop).await;
+                            }
+                        }
+                    }
                     drop(open);
                     drop(permit);
                 });
@@ -71,14 +83,12 @@ pub async fn serve<B: Backend>(
     }
 }
 
-async fn connection<B: Backend>(
+async fn connection<B: Backend, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Arc<Router<B>>,
-    socket: TcpStream,
+    socket: S,
     mut stop: watch::Receiver<bool>,
 ) {
     let metrics = router.metrics.clone();
-    // Heads and bodies leave in one piece anyway. The connection works without it too.
-    let _ = socket.set_nodelay(true);
     let kept = Kept::default();
     let socket = LongTargets::new(socket, kept.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {

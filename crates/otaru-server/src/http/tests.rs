@@ -67,7 +67,7 @@ impl Node {
             metrics: crate::metrics::Metrics::default(),
         };
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(serve(Arc::new(router), listener, stopped));
+        let serving = tokio::spawn(serve(Arc::new(router), listener, None, stopped));
         Self { address, backend, urls, clock, dir, stop, serving }
     }
 

@@ -157,6 +157,40 @@ label! {
 }
 
 label! {
+    /// What the two sides of a TLS handshake agreed on.
+    TlsKind "kind" {
+        Tls13 = "tls13",
+        /// TLS 1.2 with forward secrecy.
+        Ecdhe = "tls12_ecdhe",
+        /// TLS 1.2 with key exchange by RSA, as the old C SDKs do it.
+        Rsa = "tls12_rsa",
+    }
+}
+
+label! {
+    /// Why a TLS handshake failed.
+    TlsFailed "reason" {
+        /// It was not over in its time.
+        Timeout = "timeout",
+        /// Too many others were under way for all of its time.
+        Busy = "busy",
+        /// The peer closed.
+        Eof = "eof",
+        /// The socket failed.
+        Broken = "broken",
+        /// What came is no TLS.
+        NotTls = "not_tls",
+        /// An older version than 1.2.
+        Version = "version",
+        /// No suite that both sides have.
+        Suite = "suite",
+        /// The peer doesn't trust our certificate.
+        Distrusted = "distrusted",
+        Other = "other",
+    }
+}
+
+label! {
     /// Code of a refusal by the file doors.
     FileCode "code" {
         MalformedPost = "MalformedPOSTRequest",

@@ -8,7 +8,9 @@ mod labels;
 mod listen;
 
 pub use family::By;
-pub use labels::{Delayed, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, RpcCode};
+pub use labels::{
+    Delayed, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, RpcCode, TlsFailed, TlsKind,
+};
 pub use listen::serve;
 
 use prometheus_client::metrics::counter::Counter;
@@ -27,6 +29,8 @@ pub struct Metrics {
     pub mqtt_refused: By<Refused, Counter>,
     pub dropped: By<Dropped, Counter>,
     pub delayed: By<Delayed, Counter>,
+    pub tls_handshakes: By<TlsKind, Counter>,
+    pub tls_failed: By<TlsFailed, Counter>,
     pub http_ended: By<HttpEnded, Counter>,
     pub file_errors: By<FileCode, Counter>,
     pub rpc_errors: By<RpcCode, Counter>,
@@ -52,6 +56,8 @@ impl Metrics {
             mqtt_refused,
             dropped,
             delayed,
+            tls_handshakes,
+            tls_failed,
             http_ended,
             file_errors,
             rpc_errors,
@@ -72,6 +78,8 @@ impl Metrics {
             "Times that a device was not read for a moment",
             delayed,
         );
+        all.register("tls_handshakes", "TLS handshakes that were done", tls_handshakes);
+        all.register("tls_handshakes_failed", "TLS handshakes that failed", tls_failed);
         all.register(
             "http_connections_ended",
             "Connections to the HTTP listener that ended",

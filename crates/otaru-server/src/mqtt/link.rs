@@ -1,8 +1,10 @@
-//! The wire under a connection: a socket, or a pipe in memory for a node on simulated time.
+//! The wire under a connection: a socket, plain or under TLS, or a pipe in memory for a node on simulated time.
 
+use crate::tls::TlsSocket;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -11,44 +13,56 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub enum Link {
     Tcp(TcpStream),
+    /// Apart, as it is larger than the others.
+    Tls(Box<TlsSocket>),
     Memory(MemoryLink),
 }
 
 impl Link {
     /// Waits until a read has a chance. Wakes early at times.
     pub async fn readable(&self) -> Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.readable().await,
+        let (socket, interest) = match self {
+            Self::Tcp(socket) => (socket, Interest::READABLE),
+            Self::Tls(socket) => match socket.before_read() {
+                Some(interest) => (socket.below(), interest),
+                None => return Ok(()),
+            },
             Self::Memory(pipe) => {
                 pipe.readable().await;
-                Ok(())
+                return Ok(());
             }
-        }
+        };
+        // One place to wait for all sockets: a connection at rest is as large as this is.
+        socket.ready(interest).await.map(drop)
     }
 
     /// Waits until a write has a chance. Wakes early at times.
     pub async fn writable(&self) -> Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.writable().await,
+        let (socket, interest) = match self {
+            Self::Tcp(socket) => (socket, Interest::WRITABLE),
+            Self::Tls(socket) => (socket.below(), socket.before_write()),
             Self::Memory(pipe) => {
                 pipe.writable().await;
-                Ok(())
+                return Ok(());
             }
-        }
+        };
+        socket.ready(interest).await.map(drop)
     }
 
     /// Reads some bytes; 0 when the peer has sent all it will.
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_read(buffer),
+            Self::Tls(socket) => socket.try_read(buffer),
             Self::Memory(pipe) => pipe.try_read(buffer),
         }
     }
 
-    /// Writes some bytes.
+    /// Writes some bytes. What was not taken has to come again first.
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Tls(socket) => socket.try_write(bytes),
             Self::Memory(pipe) => pipe.try_write(bytes),
         }
     }
@@ -57,16 +71,20 @@ impl Link {
     /// closes on unread bytes resets the connection and takes our last words along.
     pub fn close(&self) {
         match self {
-            Self::Tcp(socket) => {
-                // The peer may have closed before us; then there is nobody to tell.
-                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
-                let mut waste = [0; 4096];
-                // A few rounds only: somebody who sends without end loses our last words.
-                (0..16).take_while(|_| matches!(socket.try_read(&mut waste), Ok(1..))).count();
-            }
+            Self::Tcp(socket) => close_socket(socket),
+            Self::Tls(socket) => socket.close(),
             Self::Memory(pipe) => pipe.close(),
         }
     }
+}
+
+/// Closes our direction of a socket, and reads away what has come.
+pub(crate) fn close_socket(socket: &TcpStream) {
+    // The peer may have closed before us; then there is nobody to tell.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+    let mut waste = [0; 4096];
+    // A few rounds only: somebody who sends without end loses our last words.
+    (0..16).take_while(|_| matches!(socket.try_read(&mut waste), Ok(1..))).count();
 }
 
 /// One end of a connection in memory. Dropping it closes it.

@@ -2,6 +2,7 @@
 
 use super::{Devices, Gateway, Link};
 use crate::metrics::Door;
+use crate::tls::Acceptor;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,15 +25,28 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves everybody who connects; never ends. Each connection is a task of the runtime.
-pub async fn serve<D: Devices>(gateway: Arc<Gateway<D>>, listener: TcpListener) {
+/// Serves everybody who connects, under TLS where there is an acceptor; never ends. Each connection is a task of the
+/// runtime.
+pub async fn serve<D: Devices>(
+    gateway: Arc<Gateway<D>>,
+    listener: TcpListener,
+    tls: Option<Arc<Acceptor>>,
+) {
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
                 // Answers are small and nobody waits to fill a packet. The connection works without it too.
                 let _ = socket.set_nodelay(true);
                 let gateway = Arc::clone(&gateway);
-                tokio::spawn(gateway.connection(Link::Tcp(socket), peer.ip()));
+                match tls.clone() {
+                    None => drop(tokio::spawn(gateway.connection(Link::Tcp(socket), peer.ip()))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        if let Some(socket) = tls.accept(socket, peer.ip()).await {
+                            let link = Link::Tls(Box::new(socket));
+                            gateway.connection(link, peer.ip()).await;
+                        }
+                    })),
+                }
             }
             Err(error) => {
                 // Out of descriptors, most likely: others have to close first.

@@ -19,6 +19,7 @@ mod topics;
 
 #[cfg(test)]
 pub use line::Line;
+pub(crate) use link::close_socket;
 pub use link::{Link, MemoryLink};
 pub use listen::{bind, serve};
 pub use mailbox::Message;

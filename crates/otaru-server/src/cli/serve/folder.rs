@@ -1,15 +1,20 @@
 //! The data folder: who has it, and the few files in it that people may look at.
 
+use super::listeners::Listeners;
 use crate::app::Credentials;
 use crate::random::Random;
 use anyhow::{Context, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// Where in a data folder the certificates are that its server makes for itself.
+pub(in crate::cli) fn tls_folder(data: &Path) -> PathBuf {
+    data.join("tls")
+}
 
 /// A folder that no other server has.
 #[derive(Debug)]
@@ -155,12 +160,17 @@ impl Folder {
         write_key(&path, new)
     }
 
+    /// Where the certificates are that the server makes for itself.
+    pub fn tls(&self) -> PathBuf {
+        tls_folder(&self.path)
+    }
+
     /// Notes where the server listens, for commands on this machine.
     ///
     /// # Errors
     /// A sentence when the file can't be written.
-    pub fn write_endpoint(&self, http: SocketAddr, mqtt: SocketAddr) -> anyhow::Result<()> {
-        write(&self.path.join("endpoint"), &format!("http={http} mqtt={mqtt}\n"))
+    pub fn write_endpoint(&self, listeners: &Listeners) -> anyhow::Result<()> {
+        write(&self.path.join("endpoint"), &format!("{listeners}\n"))
     }
 }
 
@@ -180,18 +190,9 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Writes a file of mode 0600 whole or not at all.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let written = || {
-        let beside = path.with_extension("new");
-        let _ = fs::remove_file(&beside);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    written().with_context(|| format!("{} can't be written", path.display()))
+    crate::private_file::write(path, text.as_bytes())
+        .with_context(|| format!("{} can't be written", path.display()))
 }
 
 #[cfg(test)]

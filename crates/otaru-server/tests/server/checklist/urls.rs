@@ -55,7 +55,7 @@ async fn a_url_is_good_for_24_hours_only_as_it_was_issued_and_gives_ranges() {
         metrics: otaru_server::metrics::Metrics::default(),
     };
     let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(serve(Arc::new(router), listener, stopped));
+    tokio::spawn(serve(Arc::new(router), listener, None, stopped));
 
     let (_, mut wire) = world.device_at("lamp", "1.0").await;
     let package = world.package("2.0", "").await;

@@ -1,0 +1,42 @@
+//! Why handshakes fail, as it is counted.
+
+use super::socket::HandshakeError;
+use crate::metrics::TlsFailed;
+use openssl::ssl::ErrorCode;
+
+/// How TLS libraries say it, in lower case with blanks; the first that fits counts.
+const REASONS: [(&str, TlsFailed); 14] = [
+    ("http request", TlsFailed::NotTls),
+    ("https proxy request", TlsFailed::NotTls),
+    ("wrong version number", TlsFailed::NotTls),
+    ("unsupported protocol", TlsFailed::Version),
+    ("version too low", TlsFailed::Version),
+    ("protocol version", TlsFailed::Version),
+    ("no shared", TlsFailed::Suite),
+    ("no suitable", TlsFailed::Suite),
+    ("unknown ca", TlsFailed::Distrusted),
+    ("bad certificate", TlsFailed::Distrusted),
+    ("certificate unknown", TlsFailed::Distrusted),
+    ("certificate expired", TlsFailed::Distrusted),
+    ("unsupported certificate", TlsFailed::Distrusted),
+    ("unexpected eof", TlsFailed::Eof),
+];
+
+/// Under which label a failed handshake is counted.
+pub fn reason(error: &HandshakeError) -> TlsFailed {
+    let HandshakeError(error) = error;
+    if let Some(stack) = error.ssl_error() {
+        let reasons = stack.errors().iter().filter_map(openssl::error::Error::reason);
+        let said: Vec<_> =
+            reasons.map(|text| text.to_ascii_lowercase().replace('_', " ")).collect();
+        let known = REASONS.iter().find(|(text, _)| said.iter().any(|said| said.contains(text)));
+        return known.map_or(TlsFailed::Other, |(_, reason)| *reason);
+    }
+    match error.io_error() {
+        Some(_) => TlsFailed::Broken,
+        None if [ErrorCode::SYSCALL, ErrorCode::ZERO_RETURN].contains(&error.code()) => {
+            TlsFailed::Eof
+        }
+        None => TlsFailed::Other,
+    }
+}

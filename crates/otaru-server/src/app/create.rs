@@ -8,7 +8,7 @@ use otaru_core::id::{DeviceNo, TaskId, TaskNo};
 use otaru_core::job::Job;
 use otaru_core::package::Package;
 use otaru_core::selection::Conflict;
-use otaru_core::task::{Event, Reason, Task, TaskStatus};
+use otaru_core::task::{CancelCause, Event, Reason, Task, TaskStatus};
 use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
 
@@ -28,7 +28,15 @@ pub(super) fn task(
 ) -> Result<()> {
     let claim = claim(job, package);
     let settle = |judged: &Judged| judged.conflict_with(claim);
-    let mut holders = open_tasks(rows, device)?;
+    let holders = open_tasks(rows, device)?;
+    let (mut holders, canceled): (Vec<_>, Vec<_>) =
+        holders.into_iter().partition(|judged| judged.status(now).is_unfinished());
+    for judged in canceled {
+        // A cancel that was answered holds even where it has not been carried out: such a task keeps no device busy.
+        judged.meet(rows, Event::Canceled(CancelCause::User), now, effects)?;
+        // The device has a new task.
+        effects.freed.retain(|&freed| freed != device);
+    }
     holders.retain(|judged| settle(judged) != Conflict::None);
     let holder = holders.iter().find(|judged| settle(judged) == Conflict::Fail);
     if let Some(holder) = holder

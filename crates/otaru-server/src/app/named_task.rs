@@ -108,7 +108,9 @@ fn restartable_job(
     let kept = view.package_by_id(&package.id)?.filter(|_| product.deleted_at.is_none());
     let package = kept.ok_or(refusal::PACKAGE_IS_DELETED)?;
     let started = job.started_at.is_some();
-    if job.status == JobStatus::Canceled && (job.is_dynamic() || !started) {
+    // A cancel that is being carried out may be about to cancel a job that has not started.
+    let canceling = job.status == JobStatus::Planned && job.sweep.is_some();
+    if job.status == JobStatus::Canceled && (job.is_dynamic() || !started) || canceling {
         return Err(refusal::JOB_IS_CANCELED.with(job_id).into());
     }
     Ok((job, package))

@@ -248,3 +248,30 @@ async fn a_task_that_a_cancel_has_not_reached_yet_counts_as_canceled() {
     world.passes(120_000).await;
     assert_eq!(world.state(&job).await, "IN_PROGRESS: CONFIRM", "the cancel was before");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_a_cancel_has_not_reached_yet_keeps_no_device_busy() {
+    let world = World::new().await;
+    world.device("dev-1").await;
+    let (old, new) = (world.package("2.0").await, world.package("3.0").await);
+    let canceled = world.create(world.job(&old, Target::All(vec![]))).await;
+    sweep(&world, &canceled).await;
+    let job = world.create(world.job(&new, Target::All(vec![]))).await;
+    assert_eq!(world.state(&job).await, "IN_PROGRESS: QUEUED");
+    assert_eq!(world.state(&canceled).await, "CANCELED: CANCELED");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_canceled_before_its_start_is_not_started_by_a_restart_of_its_tasks() {
+    let world = World::new().await;
+    world.device("dev-1").await;
+    let package = world.package("2.0").await;
+    let start = world.app.clock.now().wall.plus_minutes(10);
+    let planned = NewJob { schedule_at: Some(start), ..world.job(&package, Target::All(vec![])) };
+    let job = world.create(planned).await;
+    sweep(&world, &job).await;
+    assert_eq!(world.restarts(&job, &world.ids(&job).await).await, "iot.ota.JobCanceled");
+    assert_eq!(world.state(&job).await, "PLANNED: QUEUED");
+    world.passes(120_000).await;
+    assert_eq!(world.state(&job).await, "CANCELED: CANCELED");
+}

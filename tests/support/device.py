@@ -99,12 +99,20 @@ def credentials(device, method="hmacsha256", timestamp="2524608000000", base=Non
 class WireDevice:
     """A paho-mqtt client in the role of a device: what arrives and what is acknowledged lies in queues."""
 
-    def __init__(self, server, device, clean_session=True, tls=False, **how):
+    def __init__(self, server, device, clean_session=True, tls=False, websocket=None, **how):
         self.product_key, self.name = device["ProductKey"], device["DeviceName"]
         client_id, username, password = credentials(device, **how)
         self.messages, self.connacks, self.subacks, self.ends = (queue.Queue() for _ in range(4))
-        self.port = server.mqtts_port if tls else server.mqtt_port
-        self.client = paho.Client(client_id=client_id, clean_session=clean_session, reconnect_on_failure=False)
+        address = (server.https if tls else server.http) if websocket else (server.mqtts if tls else server.mqtt)
+        self.port = int(address.rsplit(":", 1)[1])
+        self.client = paho.Client(
+            client_id=client_id,
+            clean_session=clean_session,
+            reconnect_on_failure=False,
+            transport="websockets" if websocket else "tcp",
+        )
+        if websocket:
+            self.client.ws_set_options(path=websocket)
         self.client.username_pw_set(username, password)
         if tls:
             self.client.tls_set(ca_certs=str(server.ca))

@@ -15,5 +15,6 @@ pub mod mqtt;
 mod private_file;
 pub mod random;
 pub mod rpc;
+pub mod socket;
 pub mod store;
 pub mod tls;

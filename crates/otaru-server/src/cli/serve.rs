@@ -14,7 +14,7 @@ use crate::files::{self, upload::Ticket};
 use crate::files::{Files, Urls};
 use crate::http::{self, Backend, Router, Unavailable};
 use crate::metrics::{self, Metrics};
-use crate::mqtt::{self, Gateway, Registry};
+use crate::mqtt::{self, Gateway, Link, Registry};
 use crate::random::Random;
 use crate::rpc::quota::Quotas;
 use crate::rpc::{self, Rpc};
@@ -197,12 +197,20 @@ impl Server {
         let rpc = Rpc::open(app.clone(), quotas).await?.with_instances(&config.instances).await?;
         let backend = Doors { app: app.clone(), rpc };
         let housekeeping = files::sweep::run(app.clone(), files.clone(), clock.clone());
-        let router =
-            Router { backend, files, urls, clock: clock.clone(), random, metrics: metrics.clone() };
         let gatekeeper = Gatekeeper(app.clone());
         let limits = otaru_mqtt::session::Limits::default();
-        let gateway = Gateway::new(gatekeeper, registry.clone(), clock, limits).with_gates(gates);
+        let gateway =
+            Gateway::new(gatekeeper, registry.clone(), clock.clone(), limits).with_gates(gates);
         let gateway = Arc::new(gateway);
+        let router = Router {
+            backend,
+            files,
+            urls,
+            clock: clock.clone(),
+            random,
+            metrics: metrics.clone(),
+            devices: Some(by_websocket(gateway.clone())),
+        };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(app.clone().run_dispatcher());
@@ -270,6 +278,14 @@ impl Server {
             tracing::warn!("the store was not drained in time");
         }
     }
+}
+
+/// Serves devices that come through the HTTP listeners.
+fn by_websocket(gateway: Arc<Gateway<Gatekeeper>>) -> http::Devices {
+    http::Devices::new(move |socket, address| {
+        let link = Link::WebSocket(Box::new(socket));
+        drop(tokio::spawn(gateway.clone().connection(link, address)));
+    })
 }
 
 /// What the HTTP listener finds behind it.

@@ -82,6 +82,11 @@ impl DoorError {
         Self { total: Some(total), ..error }
     }
 
+    /// `why` says what a request for a WebSocket lacks.
+    pub fn websocket(why: &str) -> Self {
+        Self::new(400, "InvalidArgument", format!("The WebSocket can't be opened: {why}."))
+    }
+
     pub fn unavailable() -> Self {
         let message = "The request has failed due to a temporary failure of the server.";
         Self::new(503, "ServiceUnavailable", message)

@@ -1,8 +1,10 @@
 //! Sockets around the router.
 
 use super::long::{Kept, LongTargets};
+use super::upgrade::PeerAddress;
 use super::{Backend, LongTarget, Router};
 use crate::metrics::{Door, HttpEnded, Metrics};
+use crate::socket::Socket;
 use crate::tls::Acceptor;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -10,9 +12,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -58,10 +60,10 @@ pub async fn serve<B: Backend>(
                 let open = Open::new(router.metrics.clone());
                 connections.spawn(async move {
                     match tls {
-                        None => connection(router, socket, stop).await,
+                        None => connection(router, socket.into(), peer.ip(), stop).await,
                         Some(tls) => {
                             if let Some(socket) = tls.accept(socket, peer.ip()).await {
-                                connection(router, socket, stop).await;
+                                connection(router, socket.into(), peer.ip(), stop).await;
                             }
                         }
                     }
@@ -83,9 +85,10 @@ pub async fn serve<B: Backend>(
     }
 }
 
-async fn connection<B: Backend, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn connection<B: Backend>(
     router: Arc<Router<B>>,
-    socket: S,
+    socket: Socket,
+    peer: IpAddr,
     mut stop: watch::Receiver<bool>,
 ) {
     let metrics = router.metrics.clone();
@@ -97,6 +100,7 @@ async fn connection<B: Backend, S: AsyncRead + AsyncWrite + Unpin + Send + 'stat
         if let Some(long) = target.and_then(|target| kept.take(target.as_str())) {
             request.extensions_mut().insert(LongTarget(long));
         }
+        request.extensions_mut().insert(PeerAddress(peer));
         async move { Ok::<_, Infallible>(router.route(request).await) }
     });
     let serving = http1::Builder::new()
@@ -106,7 +110,8 @@ async fn connection<B: Backend, S: AsyncRead + AsyncWrite + Unpin + Send + 'stat
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -76,6 +76,12 @@ impl<S> LongTargets<S> {
         Self { socket, kept, next: Next::Head, head, ready, heads: 0 }
     }
 
+    /// The socket, and what came from it that nobody has read.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        let Self { socket, head, ready, .. } = self;
+        (socket, [ready, head].concat())
+    }
+
     /// Takes in bytes that begin where the last ones ended.
     fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {

@@ -1,13 +1,15 @@
 //! The HTTP listener: which door a request is for.
 //!
-//! `POST /` with a form of several parts is an upload, everything else on `/` a signed call, `/d/…` a download.
+//! A request for a WebSocket on `/` or `/mqtt` is a device, `POST /` with a form of several parts is an upload, everything else on `/` a signed call, `/d/…` a download.
 
 mod listen;
 mod long;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub use listen::serve;
+pub use upgrade::Devices;
 
 use crate::clock::Clock;
 use crate::files::upload::{Ticket, is_form, upload};
@@ -70,6 +72,8 @@ pub struct Router<B> {
     pub clock: Clock,
     pub random: Random,
     pub metrics: Metrics,
+    /// Who takes devices that come by WebSocket; such requests are refused without it.
+    pub devices: Option<Devices>,
 }
 
 /// A body that is there already.
@@ -84,7 +88,9 @@ impl<B: Backend> Router<B> {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.unwrap_or_default().to_owned();
         let path = request.uri().path();
-        let outcome = if path == "/" && is_form(&request) && request.method() != Method::GET {
+        let outcome = if upgrade::is_websocket(&request) && ["/", "/mqtt"].contains(&path) {
+            upgrade::accept(self.devices.as_ref(), request)
+        } else if path == "/" && is_form(&request) && request.method() != Method::GET {
             self.form(now, request).await
         } else if path == "/" {
             self.call(request).await

@@ -65,6 +65,7 @@ impl Node {
             clock: clock.clone(),
             random: Random::seeded(1),
             metrics: crate::metrics::Metrics::default(),
+            devices: None,
         };
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(Arc::new(router), listener, None, stopped));

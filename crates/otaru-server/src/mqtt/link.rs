@@ -1,46 +1,45 @@
-//! The wire under a connection: a socket, plain or under TLS, or a pipe in memory for a node on simulated time.
+//! The wire under a connection: a socket, a WebSocket, or a pipe in memory for a node on simulated time.
 
-use crate::tls::TlsSocket;
+use super::websocket::WebSocket;
+use crate::socket::Socket;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Two streams of bytes, one in each direction. `try_…` never wait: [`ErrorKind::WouldBlock`] says to wait for the
 /// other method first.
 #[derive(Debug)]
 pub enum Link {
-    Tcp(TcpStream),
+    Socket(Socket),
     /// Apart, as it is larger than the others.
-    Tls(Box<TlsSocket>),
+    WebSocket(Box<WebSocket>),
     Memory(MemoryLink),
 }
 
 impl Link {
     /// Waits until a read has a chance. Wakes early at times.
     pub async fn readable(&self) -> Result<()> {
-        let (socket, interest) = match self {
-            Self::Tcp(socket) => (socket, Interest::READABLE),
-            Self::Tls(socket) => match socket.before_read() {
-                Some(interest) => (socket.below(), interest),
-                None => return Ok(()),
-            },
+        let before_read = match self {
+            Self::Socket(socket) => socket.before_read(),
+            Self::WebSocket(socket) => socket.before_read(),
             Self::Memory(pipe) => {
                 pipe.readable().await;
                 return Ok(());
             }
         };
-        // One place to wait for all sockets: a connection at rest is as large as this is.
-        socket.ready(interest).await.map(drop)
+        match before_read {
+            // One place to wait for all sockets: a connection at rest is as large as this is.
+            Some((socket, interest)) => socket.ready(interest).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Waits until a write has a chance. Wakes early at times.
     pub async fn writable(&self) -> Result<()> {
         let (socket, interest) = match self {
-            Self::Tcp(socket) => (socket, Interest::WRITABLE),
-            Self::Tls(socket) => (socket.below(), socket.before_write()),
+            Self::Socket(socket) => socket.before_write(),
+            Self::WebSocket(socket) => socket.before_write(),
             Self::Memory(pipe) => {
                 pipe.writable().await;
                 return Ok(());
@@ -52,8 +51,8 @@ impl Link {
     /// Reads some bytes; 0 when the peer has sent all it will.
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_read(buffer),
-            Self::Tls(socket) => socket.try_read(buffer),
+            Self::Socket(socket) => socket.try_read(buffer),
+            Self::WebSocket(socket) => socket.try_read(buffer),
             Self::Memory(pipe) => pipe.try_read(buffer),
         }
     }
@@ -61,30 +60,20 @@ impl Link {
     /// Writes some bytes. What was not taken has to come again first.
     pub fn try_write(&self, bytes: &[u8]) -> Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_write(bytes),
-            Self::Tls(socket) => socket.try_write(bytes),
+            Self::Socket(socket) => socket.try_write(bytes),
+            Self::WebSocket(socket) => socket.try_write(bytes),
             Self::Memory(pipe) => pipe.try_write(bytes),
         }
     }
 
-    /// Sends no more. What was written still arrives: what the peer sent meanwhile is read away, since a socket that
-    /// closes on unread bytes resets the connection and takes our last words along.
+    /// Sends no more. What was written still arrives.
     pub fn close(&self) {
         match self {
-            Self::Tcp(socket) => close_socket(socket),
-            Self::Tls(socket) => socket.close(),
+            Self::Socket(socket) => socket.close(),
+            Self::WebSocket(socket) => socket.close(),
             Self::Memory(pipe) => pipe.close(),
         }
     }
-}
-
-/// Closes our direction of a socket, and reads away what has come.
-pub(crate) fn close_socket(socket: &TcpStream) {
-    // The peer may have closed before us; then there is nobody to tell.
-    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
-    let mut waste = [0; 4096];
-    // A few rounds only: somebody who sends without end loses our last words.
-    (0..16).take_while(|_| matches!(socket.try_read(&mut waste), Ok(1..))).count();
 }
 
 /// One end of a connection in memory. Dropping it closes it.

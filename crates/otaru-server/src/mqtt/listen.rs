@@ -39,11 +39,12 @@ pub async fn serve<D: Devices>(
                 let _ = socket.set_nodelay(true);
                 let gateway = Arc::clone(&gateway);
                 match tls.clone() {
-                    None => drop(tokio::spawn(gateway.connection(Link::Tcp(socket), peer.ip()))),
+                    None => drop(tokio::spawn(
+                        gateway.connection(Link::Socket(socket.into()), peer.ip()),
+                    )),
                     Some(tls) => drop(tokio::spawn(async move {
                         if let Some(socket) = tls.accept(socket, peer.ip()).await {
-                            let link = Link::Tls(Box::new(socket));
-                            gateway.connection(link, peer.ip()).await;
+                            gateway.connection(Link::Socket(socket.into()), peer.ip()).await;
                         }
                     })),
                 }

@@ -16,15 +16,16 @@ mod registry;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod websocket;
 
 #[cfg(test)]
 pub use line::Line;
-pub(crate) use link::close_socket;
 pub use link::{Link, MemoryLink};
 pub use listen::{bind, serve};
 pub use mailbox::Message;
 pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use topics::upgrade_topic;
+pub use websocket::WebSocket;
 
 use crate::clock::Clock;
 use bytes::Bytes;

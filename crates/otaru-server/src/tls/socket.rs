@@ -147,7 +147,7 @@ impl TlsSocket {
     pub fn close(&self) {
         // The peer may have closed before us; then there is nobody to tell.
         let _ = self.wire().stream.shutdown();
-        crate::mqtt::close_socket(&self.tcp);
+        crate::socket::close(&self.tcp);
     }
 }
 

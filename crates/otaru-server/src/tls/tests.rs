@@ -104,7 +104,7 @@ async fn bytes_pass_both_ways_in_pieces_and_come_to_an_end() {
     assert!(received == bytes);
     let (returned, ()) = tokio::join!(read(&client, bytes.len()), write(&server, &bytes));
     assert!(returned == bytes);
-    let link = Link::Tls(Box::new(server));
+    let link = Link::Socket(server.into());
     assert_eq!(link.try_write(b"last words").unwrap(), 10);
     link.close();
     assert_eq!(read(&client, usize::MAX).await, b"last words");

@@ -185,7 +185,7 @@ async fn a_device_is_served_over_tcp() {
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(Arc::clone(&node.gateway), listener, None));
-    let link = Link::Tcp(tokio::net::TcpStream::connect(address).await.unwrap());
+    let link = Link::Socket(tokio::net::TcpStream::connect(address).await.unwrap().into());
     let (mut client, mut out) = (Client::default(), bytes::BytesMut::new());
     client.connect(connect("dev-001", "c"), &mut out).unwrap();
     client.ping(&mut out);

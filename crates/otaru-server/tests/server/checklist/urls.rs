@@ -53,6 +53,7 @@ async fn a_url_is_good_for_24_hours_only_as_it_was_issued_and_gives_ranges() {
         clock: world.clock.clone(),
         random: Random::seeded(3),
         metrics: otaru_server::metrics::Metrics::default(),
+        devices: None,
     };
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(serve(Arc::new(router), listener, None, stopped));

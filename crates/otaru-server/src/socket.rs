@@ -1,0 +1,139 @@
+//! A connection that was accepted: plain or under TLS.
+
+use crate::tls::TlsSocket;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A socket. `try_…` never wait: [`io::ErrorKind::WouldBlock`] says to wait for the other method first.
+#[derive(Debug)]
+pub enum Socket {
+    Tcp(TcpStream),
+    /// Apart, as it is larger.
+    Tls(Box<TlsSocket>),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(socket: TcpStream) -> Self {
+        Self::Tcp(socket)
+    }
+}
+
+impl From<TlsSocket> for Socket {
+    fn from(socket: TlsSocket) -> Self {
+        Self::Tls(Box::new(socket))
+    }
+}
+
+impl Socket {
+    /// What to wait for, and where, before a read; `None` when there is something already.
+    pub fn before_read(&self) -> Option<(&TcpStream, Interest)> {
+        match self {
+            Self::Tcp(socket) => Some((socket, Interest::READABLE)),
+            Self::Tls(socket) => Some((socket.below(), socket.before_read()?)),
+        }
+    }
+
+    /// What to wait for, and where, before a write.
+    pub fn before_write(&self) -> (&TcpStream, Interest) {
+        match self {
+            Self::Tcp(socket) => (socket, Interest::WRITABLE),
+            Self::Tls(socket) => (socket.below(), socket.before_write()),
+        }
+    }
+
+    /// Reads some bytes; 0 when the peer has sent all it will.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_read(buffer),
+            Self::Tls(socket) => socket.try_read(buffer),
+        }
+    }
+
+    /// Writes some bytes. What was not taken has to come again first.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Tls(socket) => socket.try_write(bytes),
+        }
+    }
+
+    /// Sends no more. What was written still arrives: what the peer sent meanwhile is read away, since a socket that
+    /// closes on unread bytes resets the connection and takes our last words along.
+    pub fn close(&self) {
+        match self {
+            Self::Tcp(socket) => close(socket),
+            Self::Tls(socket) => socket.close(),
+        }
+    }
+}
+
+/// Closes our direction of a plain socket, and reads away what has come.
+pub(crate) fn close(socket: &TcpStream) {
+    // The peer may have closed before us; then there is nobody to tell.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+    let mut waste = [0; 4096];
+    // A few rounds only: somebody who sends without end loses our last words.
+    (0..16).take_while(|_| matches!(socket.try_read(&mut waste), Ok(1..))).count();
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Tls(socket) => Pin::new(&mut **socket).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
+            Self::Tls(socket) => Pin::new(&mut **socket).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
+            Self::Tls(socket) => Pin::new(&mut **socket).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Tls(socket) => Pin::new(&mut **socket).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, parts),
+            Self::Tls(socket) => Pin::new(&mut **socket).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(socket) => socket.is_write_vectored(),
+            // Its records are made one by one.
+            Self::Tls(_) => false,
+        }
+    }
+}

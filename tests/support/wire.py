@@ -116,6 +116,15 @@ class Dialogue:
         assert head[1] < 128
         return head + self._exactly(head[1])
 
+    def message(self):
+        """Topic and payload of the next packet, which has to be a message at QoS 0."""
+        head = self._exactly(2)
+        assert head[0] == PUBLISH << 4
+        length = head[1] if head[1] < 128 else head[1] - 128 + self._exactly(1)[0] * 128
+        body = self._exactly(length)
+        end = 2 + struct.unpack(">H", body[:2])[0]
+        return body[2:end].decode(), body[end:]
+
     def _exactly(self, size):
         data = b""
         while len(data) < size:

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod product;
 pub mod rate;
 pub mod refusal;
+pub mod registration;
 pub mod rule;
 pub mod selection;
 pub mod signature;

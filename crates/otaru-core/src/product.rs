@@ -1,6 +1,7 @@
 //! Products: what a device is one of.
 
 use crate::id::{AccountNo, InstanceNo, ProductKey, ProductNo};
+use crate::registration::Registration;
 use crate::time::Timestamp;
 
 /// A product as the rules and the API see it.
@@ -13,6 +14,8 @@ pub struct Product {
     pub secret: String,
     pub name: String,
     pub profile: ProductProfile,
+    /// Which of its devices may register themselves.
+    pub registration: Registration,
     pub created_at: Timestamp,
     /// Since when it is found by its number only: its jobs stay as history.
     pub deleted_at: Option<Timestamp>,

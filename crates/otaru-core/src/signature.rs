@@ -55,7 +55,7 @@ fn hmac_sha1(key: &[u8], text: &[u8]) -> Vec<u8> {
     mac::<Hmac<sha1::Sha1>>(key, text)
 }
 
-fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
     mac::<Hmac<Sha256>>(key, text)
 }
 

@@ -1,6 +1,7 @@
 //! What gateways say of their sub-devices. Source: the device protocol reference, gateways and sub-devices.
 
 use crate::id::{DeviceName, ProductKey};
+use crate::registration::{Claim, RegisterError};
 use crate::signature::device::{SignMethod, connect_content};
 use serde_json::Value;
 
@@ -39,8 +40,10 @@ pub enum TopoAsk {
     Get,
     /// Sub-devices that the gateway has seen; nothing is kept of it.
     Found,
-    /// To register sub-devices.
-    Register,
+    /// To give sub-devices whose names are known a secret.
+    Register(Vec<SubName>),
+    /// The same for whoever the secret of their product is known of; each by itself.
+    RegisterSigned(Vec<Result<Claim, (SubName, RegisterError)>>),
     /// One, or several at once that log in together or not at all.
     Login(Vec<SubProof>),
     Logout(Vec<SubName>),
@@ -72,8 +75,8 @@ pub enum TopoError {
     Name,
     #[error("invalid sign")]
     LoginSign,
-    #[error("dynamic registration is off")]
-    RegistrationOff,
+    #[error(transparent)]
+    Registration(#[from] RegisterError),
     #[error("too many sub-devices")]
     TooMany,
     #[error("topo relation not exist")]
@@ -96,7 +99,7 @@ impl TopoError {
             Self::Disabled => 6204,
             Self::Name => 6280,
             Self::LoginSign => 6287,
-            Self::RegistrationOff => 6288,
+            Self::Registration(error) => error.code(),
             Self::TooMany => 6400,
             Self::NoRelation => 6401,
             Self::Gateway => 6402,
@@ -171,6 +174,20 @@ fn proof(entry: &Value, shared_method: Option<&str>) -> Result<SubProof, TopoErr
     );
     let sign = text("sign").ok_or(TopoError::Parameter)?.to_owned();
     Ok(SubProof { name, method, content, sign })
+}
+
+/// A sub-device's claim by the secret of its product, or how it is refused.
+fn claim(entry: &Value) -> Result<Result<Claim, (SubName, RegisterError)>, TopoError> {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+    let name = SubName::read(entry)?;
+    let claim = Claim::new(
+        text("productKey"),
+        text("deviceName"),
+        text("random"),
+        text("signMethod"),
+        text("sign"),
+    );
+    Ok(claim.map_err(|error| (name, error)))
 }
 
 /// Some gateways leave the `hmac` out.
@@ -249,8 +266,12 @@ impl TopoAsk {
             Ok(Self::Logout(vec![SubName::read(params)?]))
         } else if ends("/combine/batch_logout") {
             Ok(Self::Logout(names(params, LOGINS_MAX)?))
+        } else if ends("/sub/register") {
+            Ok(Self::Register(names(params, ENTRIES_MAX)?))
         } else {
-            Ok(Self::Register)
+            let entries = list(params.get("proxieds").unwrap_or(&Value::Null), ENTRIES_MAX)?;
+            let claims = entries.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+            Ok(Self::RegisterSigned(claims))
         }
     }
 }
@@ -287,6 +308,25 @@ mod tests {
             seen += 1;
         }
         assert_eq!(seen, 6);
+    }
+
+    #[test]
+    fn sub_devices_of_every_sdk_prove_the_secret_of_their_product() {
+        let vectors = vectors();
+        let secret = vectors["inputs"]["sub_product_secret"].as_str().unwrap();
+        let mut seen = 0;
+        for case in vectors["gateway"].as_array().unwrap() {
+            if case["key"] != "sub_product_secret" {
+                continue;
+            }
+            let request = Request::parse(case["payload"].as_str().unwrap().as_bytes()).unwrap();
+            let asked = TopoAsk::parse(case["topic"].as_str().unwrap(), &request.params);
+            let Ok(TopoAsk::RegisterSigned(claims)) = asked else { panic!("{asked:?}") };
+            let [Ok(claim)] = &claims[..] else { panic!("{claims:?}") };
+            assert!(claim.proves(secret) && !claim.proves("another"), "{}", case["id"]);
+            seen += 1;
+        }
+        assert_eq!(seen, 2);
     }
 
     #[test]
@@ -331,7 +371,19 @@ mod tests {
             assert_eq!(parse("/combine/batch_login", &bad), parameter, "{bad}");
             assert_eq!(parse("/combine/login", &bad), parameter, "{bad}");
         }
-        assert_eq!(parse("/thing/sub/register", &Value::Null), Ok(TopoAsk::Register));
+        assert_eq!(parse("/thing/sub/register", &many(31)), parameter);
+        let register = |n| parse("/thing/sub/register", &many(n));
+        assert!(matches!(register(30), Ok(TopoAsk::Register(names)) if names.len() == 30));
+        let signed = |params: &Value| parse("/provisioning/product_register", params);
+        assert_eq!(signed(&many(1)), parameter);
+        assert_eq!(signed(&json!({"proxieds": many(31)})), parameter);
+        let Ok(TopoAsk::RegisterSigned(claims)) = signed(&json!({"proxieds": many(2)})) else {
+            panic!("two entries that say too little")
+        };
+        for (claim, name) in claims.into_iter().zip(["sub-0", "sub-1"]) {
+            let (sub, error) = claim.unwrap_err();
+            assert_eq!((sub.device_name.as_str(), error), (name, RegisterError::Method));
+        }
     }
 
     #[test]

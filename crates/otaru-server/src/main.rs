@@ -1,7 +1,7 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{ca, call, demo, device, fleet, key, serve, user};
+use otaru_server::cli::{ca, call, demo, device, fleet, key, registration, serve, user};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -21,6 +21,7 @@ enum Command {
     Fleet(fleet::FleetArgs),
     Ca(ca::CaArgs),
     Key(key::KeyArgs),
+    Registration(registration::RegistrationArgs),
     User(user::UserArgs),
 }
 
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
         Command::Fleet(args) => fleet::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Ca(args) => ca::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Registration(args) => registration::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::User(args) => user::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {

@@ -17,6 +17,7 @@ use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
 use otaru_core::message::{Source, Upgrade, UpgradeFile};
 use otaru_core::package::PackageFile;
 use otaru_core::policy::DownloadProtocol;
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::Timestamp;
 use otaru_core::topology::{TopoAsk, TopoError};
 use serde_json::Value;
@@ -135,6 +136,20 @@ impl Devices for Gatekeeper {
             let told: Later<Told> =
                 Box::pin(async move { committed.await.map_err(|error| unavailable(&error)) });
             Ok(told)
+        })
+    }
+
+    fn enrol(
+        &self,
+        claim: Claim,
+        grant: Grant,
+    ) -> Later<std::result::Result<Enrolled, RegisterError>> {
+        let app = self.0.clone();
+        Box::pin(async move {
+            app.enrol(claim, grant).await.map_err(|error| {
+                tracing::warn!(%error, "a registration is not served: {error}");
+                Unavailable
+            })
         })
     }
 

@@ -33,6 +33,7 @@ mod package;
 mod product;
 mod publish;
 mod push;
+mod registration;
 mod report;
 mod select;
 mod status;

@@ -3,12 +3,14 @@
 //! An [`Act`] travels as it is between the command and a running server: both ends are this program.
 
 mod key;
+mod registration;
 mod user;
 
 pub use key::{KEEP_HOURS_MAX, KeyStatus, KeyView, NewKey, TEMPORARY_HOURS_MAX};
 pub use user::UserView;
 
 use super::App;
+use crate::cli::registration::Mode;
 use crate::store::{Account, Permissions, Rows, StoreError, User};
 use otaru_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,11 @@ pub enum Act {
     DeleteUser {
         name: String,
     },
+    /// Says which devices of a product may register themselves, or shows it.
+    Registration {
+        product_key: String,
+        mode: Option<Mode>,
+    },
 }
 
 /// What an act came to.
@@ -92,6 +99,7 @@ pub enum Done {
     Users(Vec<UserView>),
     /// A new key with its secret, which is shown only now.
     NewKey(NewKey),
+    Registration(Mode),
     Nothing,
 }
 
@@ -178,6 +186,11 @@ fn operate(rows: &mut dyn Rows, act: &Act, now: Timestamp) -> Result<Done> {
             user::set_disabled(rows, account, name, *disabled)?;
         }
         Act::DeleteUser { name } => user::delete(rows, account, name)?,
+        Act::Registration { product_key, mode } => {
+            let mode = mode.map(Into::into);
+            let set = registration::set_or_show(rows, account, product_key, mode)?;
+            return Ok(Done::Registration(set.into()));
+        }
     }
     Ok(Done::Nothing)
 }

@@ -5,6 +5,7 @@ use crate::store::{Listed, Page};
 use otaru_core::id::{ProductKey, ProductNo, spell};
 use otaru_core::product::{Product, ProductProfile};
 use otaru_core::refusal;
+use otaru_core::registration::Registration;
 
 /// A product to make; its name and profile are checked.
 #[derive(Debug, Clone)]
@@ -37,6 +38,7 @@ impl App {
                 name,
                 profile,
                 created_at: now,
+                registration: Registration::Off,
                 deleted_at: None,
             };
             product.no = rows.insert_product(&product)?;

@@ -1,13 +1,15 @@
 //! Gateways and their sub-devices: who is attached to whom, and who may go online through whom.
 
 use super::effect::Effects;
-use super::{App, Limits};
+use super::{App, Limits, registration};
 use crate::mqtt::{Peer, TopoAnswer};
 use crate::store::{Result, Rows, View};
 use otaru_core::device::Device;
 use otaru_core::hash::Map;
 use otaru_core::id::DeviceNo;
 use otaru_core::product::Product;
+use otaru_core::registration::{Claim, RegisterError};
+use otaru_core::time::Timestamp;
 use otaru_core::topology::{SubName, SubProof, TopoAsk, TopoError};
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -184,7 +186,108 @@ fn claims<'p>(
     Ok(Ok(claims))
 }
 
+/// Gives all of them a secret, or none.
+fn register(
+    rows: &mut dyn Rows,
+    peer: Peer,
+    names: &[SubName],
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Outcome<TopoAnswer> {
+    let product = passed!(gateway(rows, peer));
+    // Looked through before anything is changed, so that a later one that is refused leaves the others alone.
+    for name in names {
+        let device = passed!(sub_device(rows, &product, name));
+        let of = rows.product(device.product)?.expect("a device has a product");
+        if let Err(error) = registration::may_enrol(rows, peer, &of, Some(&device))? {
+            return Ok(Err(error.into()));
+        }
+    }
+    let mut enrolled = Vec::with_capacity(names.len());
+    for name in names {
+        let device = passed!(sub_device(rows, &product, name));
+        enrolled.push(registration::renew(rows, name, device, now, effects)?);
+    }
+    Ok(Ok(TopoAnswer::Registered(enrolled)))
+}
+
+/// Gives each a secret whose claim holds.
+fn register_signed(
+    rows: &mut dyn Rows,
+    peer: Peer,
+    claims: &[std::result::Result<Claim, (SubName, RegisterError)>],
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Outcome<TopoAnswer> {
+    let product = passed!(gateway(rows, peer));
+    let (mut enrolled, mut refused) = (Vec::new(), Vec::new());
+    for claim in claims {
+        let claim = match claim {
+            Ok(claim) => claim,
+            Err((name, error)) => {
+                refused.push((name.clone(), *error));
+                continue;
+            }
+        };
+        let name = SubName {
+            product_key: claim.product_key.clone(),
+            device_name: claim.device_name.clone(),
+        };
+        match signed(rows, peer, &product, claim, &name)? {
+            Ok(device) => enrolled.push(registration::renew(rows, &name, device, now, effects)?),
+            Err(error) => refused.push((name, error)),
+        }
+    }
+    Ok(Ok(TopoAnswer::RegisteredSigned { enrolled, refused }))
+}
+
+/// The sub-device of a claim that holds.
+fn signed(
+    rows: &mut dyn Rows,
+    peer: Peer,
+    gateways: &Product,
+    claim: &Claim,
+    name: &SubName,
+) -> Result<std::result::Result<Device, RegisterError>> {
+    let of = rows.product_by_key(&claim.product_key)?;
+    let Some(of) =
+        of.filter(|of| (of.account, of.instance) == (gateways.account, gateways.instance))
+    else {
+        return Ok(Err(RegisterError::NoProduct));
+    };
+    if !claim.proves(&of.secret) {
+        return Ok(Err(RegisterError::Sign));
+    }
+    let device = rows.device_by_name(of.no, &name.device_name)?;
+    Ok(match registration::may_enrol(rows, peer, &of, device.as_ref())? {
+        Ok(()) => device.ok_or(RegisterError::NoDevice),
+        Err(error) => Err(error),
+    })
+}
+
 impl App {
+    /// One change whose effects follow its commit.
+    async fn change_topology(
+        &self,
+        mut work: impl FnMut(&mut dyn Rows, Timestamp, &mut Effects) -> Outcome<TopoAnswer>
+        + Send
+        + 'static,
+    ) -> Outcome<TopoAnswer> {
+        let now = self.clock.now().wall;
+        let (follower, registry) = (self.follower.clone(), self.registry.clone());
+        let change = self.store.queue_then(
+            move |rows| {
+                let mut effects = Effects::seeing(&registry);
+                Ok((work(rows, now, &mut effects)?, effects))
+            },
+            move |(answer, effects)| {
+                follower.follow(effects);
+                answer
+            },
+        );
+        change.await?.await
+    }
+
     /// Carries out what a gateway asks for, all of it or nothing.
     pub(super) async fn topology(
         &self,
@@ -194,25 +297,44 @@ impl App {
         let most = u64::from(self.limits.sub_devices_max);
         match ask {
             TopoAsk::Add(proofs) => {
-                let (follower, registry) = (self.follower.clone(), self.registry.clone());
-                let change = self.store.queue_then(
-                    move |rows| {
-                        let mut effects = Effects::seeing(&registry);
-                        Ok((add(rows, peer, &proofs, most, &mut effects)?, effects))
-                    },
-                    move |(answer, effects)| {
-                        follower.follow(effects);
-                        answer
-                    },
-                );
-                change.await?.await
+                self.change_topology(move |rows, _, effects| {
+                    add(rows, peer, &proofs, most, effects)
+                })
+                .await
             }
             TopoAsk::Delete(names) => {
                 self.store.change(move |rows| delete(rows, peer, &names)).await
             }
             TopoAsk::Get => self.store.view(move |view| list(view, peer, most)).await,
             TopoAsk::Found => Ok(Ok(TopoAnswer::Nothing)),
-            TopoAsk::Register => Ok(Err(TopoError::RegistrationOff)),
+            TopoAsk::Register(names) => {
+                let count = names.len();
+                let answer = self
+                    .change_topology(move |rows, now, effects| {
+                        register(rows, peer, &names, now, effects)
+                    })
+                    .await?;
+                match &answer {
+                    Ok(_) => (0..count).for_each(|_| self.count_registration(None)),
+                    Err(TopoError::Registration(error)) => self.count_registration(Some(*error)),
+                    Err(_) => {}
+                }
+                Ok(answer)
+            }
+            TopoAsk::RegisterSigned(claims) => {
+                let answer = self
+                    .change_topology(move |rows, now, effects| {
+                        register_signed(rows, peer, &claims, now, effects)
+                    })
+                    .await?;
+                if let Ok(TopoAnswer::RegisteredSigned { enrolled, refused }) = &answer {
+                    let refused = refused.iter().map(|(_, error)| Some(*error));
+                    for error in enrolled.iter().map(|_| None).chain(refused) {
+                        self.count_registration(error);
+                    }
+                }
+                Ok(answer)
+            }
             TopoAsk::Login(proofs) => {
                 let found = self.store.view(move |view| log_in(view, peer, &proofs)).await?;
                 Ok(found.and_then(|devices| {

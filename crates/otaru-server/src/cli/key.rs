@@ -107,7 +107,7 @@ pub async fn run(args: KeyArgs) -> anyhow::Result<()> {
         Done::Keys(keys) => table(&keys),
         Done::NewKey(key) => shown(&key),
         Done::Nothing => return Ok(()),
-        Done::Users(_) => bail!("the server answers something else"),
+        Done::Users(_) | Done::Registration(_) => bail!("the server answers something else"),
     };
     Ok(io::stdout().write_all(text.as_bytes())?)
 }

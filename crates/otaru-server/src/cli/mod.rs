@@ -9,6 +9,7 @@ pub mod device;
 pub mod fleet;
 pub mod key;
 mod package;
+pub mod registration;
 pub mod serve;
 mod target;
 pub mod user;

@@ -27,6 +27,7 @@ use folder::Folder;
 pub use listeners::Listeners;
 use listeners::{Bases, acceptor, bind};
 use otaru_core::package::Blob;
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -304,12 +305,20 @@ impl Backend for Doors {
         Ok(slot.map(|slot| Ticket { bytes_max: slot.bytes_max, used: slot.used }))
     }
 
+    async fn enrol(
+        &self,
+        claim: Claim,
+        grant: Grant,
+    ) -> Result<Result<Enrolled, RegisterError>, Unavailable> {
+        self.app.enrol(claim, grant).await.map_err(|error| unavailable(&error))
+    }
+
     async fn uploaded(&self, key: String, blob: Blob) -> Result<bool, Unavailable> {
         self.app.uploaded(key, blob).await.map_err(|error| unavailable(&error))
     }
 }
 
 fn unavailable(error: &crate::app::AppError) -> Unavailable {
-    tracing::warn!(%error, "an upload is not taken: {error}");
+    tracing::warn!(%error, "a request over HTTP is not served: {error}");
     Unavailable
 }

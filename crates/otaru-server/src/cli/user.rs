@@ -111,7 +111,9 @@ pub async fn run(args: UserArgs) -> anyhow::Result<()> {
     let text = match admin::act(&args.data.data, args.command.into()).await? {
         Done::Users(users) => table(&users),
         Done::Nothing => return Ok(()),
-        Done::Keys(_) | Done::NewKey(_) => bail!("the server answers something else"),
+        Done::Keys(_) | Done::NewKey(_) | Done::Registration(_) => {
+            bail!("the server answers something else")
+        }
     };
     Ok(io::stdout().write_all(text.as_bytes())?)
 }

@@ -1,7 +1,9 @@
 //! The HTTP listener: which door a request is for.
 //!
-//! A request for a WebSocket on `/` or `/mqtt` is a device, `POST /` with a form of several parts is an upload, everything else on `/` a signed call, `/d/…` a download.
+//! A request for a WebSocket on `/` or `/mqtt` is a device, `POST /` with a form of several parts is an upload, everything
+//! else on `/` a signed call, `/d/…` a download, `/auth/…` is for devices.
 
+mod device;
 mod listen;
 mod long;
 #[cfg(test)]
@@ -23,6 +25,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, header};
 use otaru_core::package::Blob;
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use std::time::Duration;
 
 /// What the body of a request is.
@@ -54,6 +57,13 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         key: String,
     ) -> impl Future<Output = Result<Option<Ticket>, Unavailable>> + Send;
+
+    /// Gives a device that proves its product's secret a secret of its own.
+    fn enrol(
+        &self,
+        claim: Claim,
+        grant: Grant,
+    ) -> impl Future<Output = Result<Result<Enrolled, RegisterError>, Unavailable>> + Send;
 
     /// Notes that the file of a ticket is stored; `false` when the ticket can't take it any more.
     fn uploaded(
@@ -94,6 +104,8 @@ impl<B: Backend> Router<B> {
             self.form(now, request).await
         } else if path == "/" {
             self.call(request).await
+        } else if device::is_for_devices(path) {
+            self.for_device(request).await
         } else if Urls::is_download(path) {
             download(&self.files, &self.urls, now, &request).await
         } else if !path.starts_with("/ota/") {
@@ -124,7 +136,7 @@ impl<B: Backend> Router<B> {
     async fn call(&self, request: Request<Incoming>) -> Result<Answer, DoorError> {
         let (head, body) = request.into_parts();
         // Nobody reads it when the sender is gone; one whose body is malformed does.
-        let body = collect(body).await.ok_or_else(DoorError::broken_body)?;
+        let body = collect(body, BODY_BYTES_MAX).await.ok_or_else(DoorError::broken_body)?;
         let text =
             |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = head
@@ -152,13 +164,13 @@ impl<B: Backend> Router<B> {
 }
 
 /// A body, or a little more than the longest one that is accepted; `None` when it breaks off.
-async fn collect(mut body: Incoming) -> Option<Vec<u8>> {
+async fn collect(mut body: Incoming, bytes_max: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(frame) = tokio::time::timeout(SILENCE, body.frame()).await.ok()? {
         if let Ok(chunk) = frame.ok()?.into_data() {
             bytes.extend_from_slice(&chunk);
         }
-        if bytes.len() > BODY_BYTES_MAX {
+        if bytes.len() > bytes_max {
             break;
         }
     }

@@ -8,6 +8,7 @@ use crate::mqtt::bind;
 use crate::random::Random;
 use crate::rpc;
 use otaru_core::package::Blob;
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::{MINUTE_MS, Timestamp};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +32,26 @@ impl Backend for Arc<Fake> {
 
     async fn ticket(&self, key: String) -> Result<Option<Ticket>, Unavailable> {
         Ok(self.ticket.lock().unwrap().filter(|_| key == KEY))
+    }
+
+    async fn enrol(
+        &self,
+        claim: Claim,
+        _grant: Grant,
+    ) -> Result<Result<Enrolled, RegisterError>, Unavailable> {
+        if claim.device_name.as_str() == "database-down" {
+            return Err(Unavailable);
+        }
+        if !claim.proves("PsEcReT123456789") {
+            return Ok(Err(RegisterError::Sign));
+        }
+        Ok(Ok(Enrolled {
+            product_key: claim.product_key,
+            device_name: claim.device_name,
+            iot_id: "0123456789abcdef0123456789abcdef00000000".parse().unwrap(),
+            secret: "5".repeat(32),
+            client_id: String::new(),
+        }))
     }
 
     async fn uploaded(&self, key: String, blob: Blob) -> Result<bool, Unavailable> {
@@ -303,4 +324,50 @@ async fn a_call_whose_body_is_malformed_is_refused() {
     }
     let answer = node.send(format!("{head}3\r\nabc\r\n0\r\n\r\n").as_bytes()).await;
     assert!(answer.ends_with("POST / 3"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_device_registers_by_a_form_and_every_answer_is_short_json_with_its_length() {
+    let node = Node::start();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
+    let vectors: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let of_sdks = vectors["dynreg"].as_array().unwrap().iter().filter_map(|it| it["body"].as_str());
+    let of_sdks: Vec<_> = of_sdks.map(str::to_owned).collect();
+    assert_eq!(of_sdks.len(), 4);
+    let good = of_sdks[0].clone();
+    let secret = format!(
+        r#"{{"code":200,"data":{{"productKey":"a1B2c3D4e5F","deviceName":"dev-001","deviceSecret":"{}"}},"message":"success"}}"#,
+        "5".repeat(32)
+    );
+    let refusal =
+        |code: u16, text: &str| format!(r#"{{"code":{code},"data":{{}},"message":"{text}"}}"#);
+    let parameter = refusal(460, "request parameter error");
+    let mut cases: Vec<_> = of_sdks.into_iter().map(|form| (form, secret.clone())).collect();
+    cases.extend([
+        (good.replace("B790", "B791"), refusal(6600, "invalid sign")),
+        (good.replace("hmacsha256", "sha3"), refusal(6292, "signature method not supported")),
+        (good.replace("dev-001", "database-down"), refusal(500, "server error")),
+        (good.replace("&sign=", "&sing="), parameter.clone()),
+        (good.replace("signMethod", "method"), parameter.clone()),
+        (good.replace("random=12345678", "random="), parameter.clone()),
+        (good.replace("dev-001", "%2F"), parameter.clone()),
+        (good.replace("dev-001", "%FF"), parameter.clone()),
+        (format!("{good}&x={}", "y".repeat(5_000)), parameter.clone()),
+        (String::new(), parameter),
+    ]);
+    for (form, want) in cases {
+        let request = format!(
+            "POST /auth/register/device HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        let answer = node.send(request.as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, want, "{form}");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{head}");
+        assert!(body.len() <= 255 && !head.to_lowercase().contains("chunked"), "{head}");
+    }
+    let get = b"GET /auth/register/device HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    assert!(node.send(get).await.starts_with("HTTP/1.1 405 "));
 }

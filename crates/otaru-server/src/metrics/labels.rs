@@ -1,6 +1,7 @@
 //! Labels of metrics. They come from closed sets, so that no stranger can make a series of his own.
 
 use super::family::Labels;
+use otaru_core::registration::RegisterError;
 
 /// A set of values that a label can have.
 macro_rules! label {
@@ -109,6 +110,45 @@ label! {
         Unavailable = "unavailable",
         /// Disabled or deleted while it was looked up.
         Kicked = "kicked",
+        /// A device that registers itself was turned down: see [`Registered`].
+        Registration = "registration",
+    }
+}
+
+label! {
+    /// What became of a device that registers itself.
+    Registered "outcome" {
+        Done = "done",
+        Parameter = "parameter",
+        Internal = "internal",
+        NoDevice = "no_device",
+        Disabled = "disabled",
+        NoProduct = "no_product",
+        Off = "off",
+        Active = "active",
+        Method = "method",
+        Sign = "sign",
+        BoundElsewhere = "bound_elsewhere",
+        TooMany = "too_many",
+    }
+}
+
+impl From<Option<RegisterError>> for Registered {
+    fn from(error: Option<RegisterError>) -> Self {
+        match error {
+            None => Self::Done,
+            Some(RegisterError::Parameter) => Self::Parameter,
+            Some(RegisterError::Internal) => Self::Internal,
+            Some(RegisterError::NoDevice) => Self::NoDevice,
+            Some(RegisterError::Disabled) => Self::Disabled,
+            Some(RegisterError::NoProduct) => Self::NoProduct,
+            Some(RegisterError::Off) => Self::Off,
+            Some(RegisterError::Active) => Self::Active,
+            Some(RegisterError::Method) => Self::Method,
+            Some(RegisterError::Sign) => Self::Sign,
+            Some(RegisterError::BoundElsewhere) => Self::BoundElsewhere,
+            Some(RegisterError::TooMany) => Self::TooMany,
+        }
     }
 }
 

@@ -9,7 +9,8 @@ mod listen;
 
 pub use family::By;
 pub use labels::{
-    Delayed, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, RpcCode, TlsFailed, TlsKind,
+    Delayed, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, Registered, RpcCode,
+    TlsFailed, TlsKind,
 };
 pub use listen::serve;
 
@@ -27,6 +28,7 @@ pub struct Metrics {
     pub accept_errors: By<Door, Counter>,
     pub mqtt_ended: By<(Phase, Ended), Counter>,
     pub mqtt_refused: By<Refused, Counter>,
+    pub registrations: By<Registered, Counter>,
     pub dropped: By<Dropped, Counter>,
     pub delayed: By<Delayed, Counter>,
     pub tls_handshakes: By<TlsKind, Counter>,
@@ -54,6 +56,7 @@ impl Metrics {
             accept_errors,
             mqtt_ended,
             mqtt_refused,
+            registrations,
             dropped,
             delayed,
             tls_handshakes,
@@ -68,6 +71,11 @@ impl Metrics {
         all.register("accept_errors", "Connections that the system had no room for", accept_errors);
         all.register("mqtt_connections_ended", "Connections of devices that ended", mqtt_ended);
         all.register("mqtt_connects_refused", "CONNECT packets that were refused", mqtt_refused);
+        all.register(
+            "registrations",
+            "Devices that registered themselves, or tried to",
+            registrations,
+        );
         all.register(
             "mqtt_publishes_dropped",
             "Messages from and to devices that went nowhere",

@@ -2,6 +2,7 @@
 
 mod act;
 mod blocks;
+mod newcomer;
 mod sub_devices;
 
 use super::TopoAnswer;
@@ -16,6 +17,7 @@ use super::{
 use crate::metrics::{Dropped, Metrics, Phase, Refused};
 use blocks::{Blocks, first_block};
 use bytes::{Buf, Bytes, BytesMut};
+use otaru_core::registration::{Enrolled, Grant, RegisterError};
 use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ConnectCode, Qos};
@@ -65,6 +67,7 @@ enum Waiting {
     /// With how many devices were kicked before it was asked for.
     Identity(Later<Option<Identity>>, Box<(Credentials, u64)>),
     Place(Later<Later<Told>>, Box<Answer>),
+    Enrolment(Later<Result<Enrolled, RegisterError>>, Grant),
 }
 
 /// How a report is answered once it is kept.
@@ -93,6 +96,7 @@ enum Woken {
     Writable(std::io::Result<()>),
     Identity(Result<Option<Identity>, Unavailable>),
     Place(Result<Later<Told>, Unavailable>),
+    Enrolment(Result<Result<Enrolled, RegisterError>, Unavailable>),
     Kept(Result<Told, Unavailable>),
     Topology(Result<TopoAnswer, TopoError>),
     /// `None`: it can't be read, and the device asks again.
@@ -108,6 +112,8 @@ pub(super) struct Connection<D: Devices> {
     mailbox: Arc<Mailbox>,
     session: Session,
     online: Option<Box<Online>>,
+    /// Until when one may stay who only registers itself; 0 for everybody else.
+    guest_until_ms: u64,
     /// Filters with the quality of service that was granted.
     subscriptions: Vec<(Box<str>, Qos)>,
     waiting: Option<Waiting>,
@@ -132,6 +138,7 @@ impl<D: Devices> Connection<D> {
             mailbox,
             session,
             online: None,
+            guest_until_ms: 0,
             subscriptions: Vec::new(),
             waiting: None,
             reports: VecDeque::new(),
@@ -163,7 +170,11 @@ impl<D: Devices> Connection<D> {
         let reads = self.reads();
         // Nobody hears a device that isn't read, so its silence is no reason to close. A stranger has no such excuse.
         let is_deaf = !reads && self.session.is_connected();
-        let deadline_ms = if is_deaf { u64::MAX } else { self.session.deadline_ms() };
+        let deadline_ms = match self.guest_until_ms {
+            0 if is_deaf => u64::MAX,
+            0 => self.session.deadline_ms(),
+            until_ms => until_ms,
+        };
         self.mailbox.set_deadline_ms(deadline_ms);
 
         let woken = tokio::select! {
@@ -186,6 +197,7 @@ impl<D: Devices> Connection<D> {
             }
             Woken::Identity(result) => self.identified(result)?,
             Woken::Place(result) => self.placed(result)?,
+            Woken::Enrolment(result) => self.enrolled(result)?,
             Woken::Kept(result) => self.kept(result)?,
             Woken::Topology(answer) => self.topology_answered(answer)?,
             Woken::Block(frame) => self.block_read(frame)?,
@@ -353,6 +365,7 @@ async fn waited(waiting: &mut Option<Waiting>) -> Woken {
     match waiting {
         Some(Waiting::Identity(identity, _)) => Woken::Identity(identity.await),
         Some(Waiting::Place(place, _)) => Woken::Place(place.await),
+        Some(Waiting::Enrolment(enrolment, _)) => Woken::Enrolment(enrolment.await),
         None => pending().await,
     }
 }

@@ -31,7 +31,6 @@ pub(super) fn ended(end: End) -> Ended {
 pub(super) fn refused(error: ProtocolError) -> Refused {
     match error {
         ProtocolError::Decode(DecodeError::Version) => Refused::Version,
-        ProtocolError::Keepalive(_) => Refused::Keepalive,
         // No other error has a code that the client could be told.
         _ => Refused::ClientId,
     }

@@ -32,11 +32,13 @@ use bytes::Bytes;
 use otaru_core::block::BlockRequest;
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
 use otaru_core::message::{Ask, Inform, Progress, Response, Upgrade};
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::topology::{SubName, TopoAsk, TopoError};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
 use serde_json::Value;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -70,6 +72,13 @@ pub enum TopoAnswer {
     /// These may go online through it.
     LoggedIn(Vec<(SubName, ProductNo, DeviceNo)>),
     LoggedOut(Vec<SubName>),
+    /// These have a secret of their own now.
+    Registered(Vec<Enrolled>),
+    /// Each by itself.
+    RegisteredSigned {
+        enrolled: Vec<Enrolled>,
+        refused: Vec<(SubName, RegisterError)>,
+    },
 }
 
 /// What gateways may do.
@@ -127,6 +136,9 @@ pub trait Devices: Send + Sync + 'static {
     /// socket isn't read. The inner one comes with the commit, and says what to answer.
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Told>>;
 
+    /// Gives a device that proves its product's secret a secret of its own. The outer result comes with the commit.
+    fn enrol(&self, claim: Claim, grant: Grant) -> Later<Result<Enrolled, RegisterError>>;
+
     /// Carries out what a gateway asks for about its sub-devices; logging out needs nobody.
     fn topology(&self, gateway: Peer, ask: TopoAsk) -> Later<Result<TopoAnswer, TopoError>>;
 
@@ -154,12 +166,17 @@ pub struct Gateway<D> {
     clock: Clock,
     limits: Arc<Limits>,
     gates: GateLimits,
+    /// Seconds between two packets that a device may announce.
+    keepalive_s: RangeInclusive<u16>,
 }
 
 impl<D: Devices> Gateway<D> {
     /// `registry` is where the rest of the server leaves messages.
-    pub fn new(devices: D, registry: Arc<Registry>, clock: Clock, limits: Limits) -> Self {
-        Self { devices, registry, clock, limits: Arc::new(limits), gates: GateLimits::default() }
+    pub fn new(devices: D, registry: Arc<Registry>, clock: Clock, mut limits: Limits) -> Self {
+        // Whom it doesn't hold for is known after the CONNECT is read.
+        let keepalive_s = std::mem::replace(&mut limits.keepalive_s, 0..=u16::MAX);
+        let limits = Arc::new(limits);
+        Self { devices, registry, clock, limits, gates: GateLimits::default(), keepalive_s }
     }
 
     #[must_use]

@@ -16,6 +16,7 @@ use otaru_core::job::{
 use otaru_core::package::{Blob, PackageFile, SignMethod};
 use otaru_core::policy::{DownloadProtocol, OverwriteMode, Policy, Retry, Tag};
 use otaru_core::product::ProductProfile;
+use otaru_core::registration::Registration;
 use otaru_core::task::{CancelCause, Reason, TaskStatus};
 
 mod account;
@@ -119,6 +120,7 @@ fn new_product(account: AccountNo, n: u128) -> Product {
             validate_type: 1,
         },
         created_at: at(1_000),
+        registration: Registration::Off,
         deleted_at: None,
     }
 }

@@ -5,6 +5,7 @@ use otaru_core::device::{Device, DeviceState};
 use otaru_core::id::{AccountNo, DeviceNo, InstanceNo, ProductNo, UserNo};
 use otaru_core::job::Job;
 use otaru_core::product::Product;
+use otaru_core::registration::Registration;
 use otaru_core::time::Timestamp;
 use std::rc::Rc;
 
@@ -67,12 +68,15 @@ pub trait FleetView {
     fn oldest_devices(&mut self, product: ProductNo, limit: u32) -> Result<Vec<Device>>;
     /// Jobs of a product that are `Planned` or `InProgress`.
     fn open_jobs(&mut self, product: ProductNo, limit: u32) -> Result<Vec<Rc<Job>>>;
+    /// Whether the device was reset since it last registered itself, or has not connected since.
+    fn is_reset(&mut self, device: DeviceNo) -> Result<bool>;
     /// A deleted product of which something is left.
     fn doomed_product(&mut self) -> Result<Option<ProductNo>>;
 }
 
 pub trait FleetRows {
     fn rename_product(&mut self, no: ProductNo, name: &str, description: &str) -> Result<()>;
+    fn set_registration(&mut self, no: ProductNo, registration: Registration) -> Result<()>;
     /// From now on the product is found by its number only, and is doomed.
     fn doom_product(&mut self, no: ProductNo, now: Timestamp) -> Result<()>;
     /// Nothing is left of a doomed product.
@@ -82,6 +86,8 @@ pub trait FleetRows {
     fn note_offline(&mut self, device: DeviceNo, at: Timestamp) -> Result<()>;
     /// Lets the device register itself once more.
     fn reset_device(&mut self, device: DeviceNo, now: Timestamp) -> Result<()>;
+    /// Gives the device another secret, since it registered itself.
+    fn renew_secret(&mut self, device: DeviceNo, secret: &str, now: Timestamp) -> Result<()>;
     /// Deletes a device, its versions and its files; its number is never given again. Its tasks stay.
     fn delete_device(&mut self, account: AccountNo, device: &Device) -> Result<()>;
 }

@@ -12,6 +12,7 @@ mod modules;
 mod named_tasks;
 mod online;
 mod races;
+mod registration;
 mod start_up;
 mod walks;
 

@@ -2,7 +2,7 @@
 
 use super::{Answer, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
-use crate::mqtt::auth::Credentials;
+use crate::mqtt::auth::{Credentials, Visitor};
 use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, time_topic, without_query};
 use crate::mqtt::{
     Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, REPORTS_MAX, Report, SUBSCRIPTIONS_MAX,
@@ -43,15 +43,26 @@ impl<D: Devices> Connection<D> {
     }
 
     fn connect(&mut self, connect: &Connect) -> Result<(), End> {
-        match Credentials::parse(connect) {
-            Ok(credentials) => {
+        let visitor = Visitor::parse(connect);
+        // One that registers itself is not held to it.
+        let is_newcomer = matches!(visitor, Ok(Visitor::Newcomer(..)));
+        if !is_newcomer && !self.gateway.keepalive_s.contains(&connect.keepalive_s) {
+            // MQTT has no code for this one.
+            return self.refuse(ConnectCode::NotAuthorized, Refused::Keepalive);
+        }
+        match visitor {
+            Ok(Visitor::Newcomer(claim, grant)) => {
+                self.enrol(claim, grant);
+                Ok(())
+            }
+            Ok(Visitor::Device(credentials)) => {
                 let Credentials { product_key, device_name, .. } = &credentials;
                 let kicks = self.gateway.registry.kicks();
                 let identity = self.gateway.devices.identity(product_key, device_name);
                 self.waiting = Some(Waiting::Identity(identity, Box::new((credentials, kicks))));
                 Ok(())
             }
-            Err(code) => self.refuse(code, unacceptable(code)),
+            Err((code, why)) => self.refuse(code, why),
         }
     }
 
@@ -122,7 +133,10 @@ impl<D: Devices> Connection<D> {
         payload: &Bytes,
         ticket: Option<Ticket>,
     ) -> Result<(), End> {
-        let Some((peer, uplink)) = self.meant(topic) else { return Ok(()) };
+        // Nobody listens to one who only registers itself.
+        let Some((peer, uplink)) = self.meant(topic) else {
+            return self.drop_one(ticket, Dropped::Unheard);
+        };
         let report = match uplink {
             Uplink::Inform => Inform::parse(payload).map(|inform| (Report::Inform(inform), None)),
             Uplink::Progress => {
@@ -227,7 +241,11 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Answers a request that is no JSON object, and so has no id to be told by.
-    fn refuse_request(&mut self, ticket: Option<Ticket>, topic: String) -> Result<(), End> {
+    pub(super) fn refuse_request(
+        &mut self,
+        ticket: Option<Ticket>,
+        topic: String,
+    ) -> Result<(), End> {
         self.metrics().dropped.count(Dropped::Malformed);
         let refusal = Response::refusal(code::PARAMETER);
         self.answer(ticket, topic, refusal.to_reply(&Value::from("")))
@@ -293,14 +311,5 @@ impl<D: Devices> Connection<D> {
             }
             (Some(Reply::Legacy { .. }) | None, _) => Ok(()),
         }
-    }
-}
-
-/// What is counted for a claim that can't be one of a device.
-fn unacceptable(code: ConnectCode) -> Refused {
-    match code {
-        ConnectCode::IdentifierRejected => Refused::ClientId,
-        ConnectCode::NotAuthorized => Refused::AuthType,
-        _ => Refused::Credentials,
     }
 }

@@ -6,6 +6,7 @@ use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, without_query};
 use crate::mqtt::{Devices, Peer, TopoAnswer};
 use otaru_core::hash::Map;
 use otaru_core::message::{Request, reply};
+use otaru_core::registration::{Enrolled, RegisterError};
 use otaru_core::topology::{SubEnd, SubName, TopoAsk, TopoError, names_json};
 use otaru_mqtt::acks::Ticket;
 use serde_json::Value;
@@ -73,6 +74,19 @@ fn key(name: &SubName) -> (String, String) {
     (name.product_key.to_string(), name.device_name.to_string())
 }
 
+fn enrolled_json(enrolled: &[Enrolled]) -> String {
+    let enrolled: Vec<_> = enrolled.iter().map(Enrolled::to_sub_device).collect();
+    format!("[{}]", enrolled.join(","))
+}
+
+fn refused_json((name, error): &(SubName, RegisterError)) -> String {
+    let SubName { product_key, device_name } = name;
+    let code = error.code();
+    format!(
+        r#"{{"productKey":"{product_key}","deviceName":"{device_name}","code":{code},"message":"{error}"}}"#
+    )
+}
+
 /// The answer to the first request, once it is there.
 pub(super) async fn first_answer(
     subs: &mut Option<Box<SubDevices>>,
@@ -92,7 +106,7 @@ impl<D: Devices> Connection<D> {
         ticket: Option<Ticket>,
     ) -> Result<(), End> {
         let Some(request) = Request::parse(payload) else {
-            return self.drop_one(ticket, Dropped::Malformed);
+            return self.refuse_request(ticket, reply_topic(topic));
         };
         let topic = without_query(topic);
         let ask = TopoAsk::parse(topic, &request.params);
@@ -182,6 +196,12 @@ impl<D: Devices> Connection<D> {
         match answer {
             TopoAnswer::Nothing => Ok("{}".into()),
             TopoAnswer::List(names) => Ok(names_json(&names)),
+            TopoAnswer::Registered(enrolled) => Ok(enrolled_json(&enrolled)),
+            TopoAnswer::RegisteredSigned { enrolled, refused } => {
+                let refused: Vec<_> = refused.iter().map(refused_json).collect();
+                let (successes, failures) = (enrolled_json(&enrolled), refused.join(","));
+                Ok(format!(r#"{{"successes":{successes},"failures":[{failures}]}}"#))
+            }
             TopoAnswer::Detached(names) => {
                 self.log_out(&names);
                 Ok(names_json(&names))

@@ -5,9 +5,10 @@ use crate::mqtt::{
 };
 use bytes::{Bytes, BytesMut};
 use otaru_core::block::{BlockRequest, frame};
-use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
+use otaru_core::id::{DeviceName, DeviceNo, IotId, ProductKey, ProductNo};
 use otaru_core::message::{Response, Source, Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::Timestamp;
 use otaru_core::topology::{SubProof, TopoAsk, TopoError};
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
 pub(super) const PRODUCT: &str = "a1B2c3D4e5F";
+pub(super) const PRODUCT_SECRET: &str = "PsEcReT123456789";
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const START_MS: i64 = 1_700_000_000_000;
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -126,6 +128,21 @@ impl Devices for Arc<Heard> {
         })
     }
 
+    fn enrol(&self, claim: Claim, _grant: Grant) -> Later<Result<Enrolled, RegisterError>> {
+        self.note(format!("{} registers", claim.device_name));
+        let Claim { product_key, device_name, .. } = claim.clone();
+        let result = match device_name.as_str() {
+            "database-down" => Err(Unavailable),
+            _ if !claim.proves(PRODUCT_SECRET) => Ok(Err(RegisterError::Sign)),
+            _ => {
+                let (iot_id, secret) = (IotId::generate(1), SECRET.to_owned());
+                let client_id = "chosen".to_owned();
+                Ok(Ok(Enrolled { product_key, device_name, iot_id, secret, client_id }))
+            }
+        };
+        Box::pin(async { result })
+    }
+
     fn topology(&self, gateway: Peer, ask: TopoAsk) -> Later<Result<TopoAnswer, TopoError>> {
         self.note(format!("gateway {} asks", gateway.device.0));
         let list = |proofs: &[SubProof]| proofs.iter().map(|it| it.name.clone()).collect();
@@ -133,7 +150,10 @@ impl Devices for Arc<Heard> {
             TopoAsk::Add(proofs) => TopoAnswer::List(list(proofs)),
             TopoAsk::Delete(names) => TopoAnswer::Detached(names.clone()),
             TopoAsk::Get => TopoAnswer::List(vec![]),
-            TopoAsk::Found | TopoAsk::Register | TopoAsk::Logout(_) => TopoAnswer::Nothing,
+            TopoAsk::Found
+            | TopoAsk::Register(_)
+            | TopoAsk::RegisterSigned(_)
+            | TopoAsk::Logout(_) => TopoAnswer::Nothing,
             TopoAsk::Login(proofs) => TopoAnswer::LoggedIn(
                 proofs
                     .iter()

@@ -6,5 +6,6 @@ mod counts;
 mod custom;
 mod harness;
 mod limits;
+mod newcomers;
 mod reports;
 mod sub_devices;

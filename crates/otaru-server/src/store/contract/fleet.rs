@@ -9,6 +9,31 @@ pub fn holds_for<E: Engine>(open: &impl Fn() -> E) {
     devices_are_counted_and_listed_by_state(&mut open());
     a_deleted_device_leaves_its_tasks_and_its_number(&mut open());
     open_jobs_of_a_product_are_found(&mut open());
+    a_device_gets_another_secret_and_is_reset_until_it_comes_back(&mut open());
+}
+
+fn a_device_gets_another_secret_and_is_reset_until_it_comes_back(engine: &mut dyn Engine) {
+    let World { product, devices, .. } = world(engine, 2);
+    let [device, other] = devices[..] else { panic!("two") };
+    let secret = |engine: &mut dyn Engine| look(engine, |view| view.device(device)).unwrap().secret;
+    let is_reset = |engine: &mut dyn Engine| look(engine, |view| view.is_reset(device));
+    let untouched = look(engine, |view| view.device(other));
+    assert!(!is_reset(engine));
+    change(engine, |rows| rows.reset_device(device, at(10)));
+    change(engine, |rows| rows.note_online(device, at(11), "::1"));
+    assert!(is_reset(engine), "it has not registered itself since");
+    change(engine, |rows| rows.renew_secret(device, "renewed", at(12)));
+    assert_eq!(secret(engine), "renewed");
+    assert!(is_reset(engine), "it may not have heard the answer");
+    change(engine, |rows| rows.note_online(device, at(13), "::1"));
+    assert!(!is_reset(engine));
+    assert_eq!(look(engine, |view| view.device(other)), untouched);
+
+    for registration in [Registration::Any, Registration::Known, Registration::Off] {
+        change(engine, |rows| rows.set_registration(product, registration));
+        let found = look(engine, |view| view.product(product)).unwrap();
+        assert_eq!(found.registration, registration);
+    }
 }
 
 fn products_are_listed_renamed_and_deleted(engine: &mut dyn Engine) {

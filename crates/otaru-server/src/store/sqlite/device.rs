@@ -279,7 +279,10 @@ pub fn note_online(tx: &Tx<'_>, device: DeviceNo, at: Timestamp, address: &str) 
     let Some(before) = by_no(tx, device)? else { return Ok(()) };
     let activated_at = before.activated_at.or(Some(at));
     tx.run(
-        "UPDATE device SET online_at = ?2, status_at = ?2, address = ?3 WHERE no = ?1",
+        // A device that was reset and has registered itself since is back.
+        "UPDATE device SET online_at = ?2, status_at = ?2, address = ?3,
+             reset_at = CASE WHEN registered_at IS NULL THEN reset_at END
+         WHERE no = ?1",
         params![device.0, at.0, address],
     )?;
     if before.activated_at.is_none() {

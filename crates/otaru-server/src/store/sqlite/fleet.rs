@@ -7,6 +7,7 @@ use otaru_core::device::{Device, DeviceState};
 use otaru_core::id::{AccountNo, DeviceNo, ProductNo};
 use otaru_core::job::Job;
 use otaru_core::product::Product;
+use otaru_core::registration::Registration;
 use otaru_core::time::Timestamp;
 use rusqlite::params;
 use std::rc::Rc;
@@ -110,6 +111,13 @@ impl FleetView for Tx<'_> {
         job::open_of_product(self, product, limit)
     }
 
+    fn is_reset(&mut self, device: DeviceNo) -> Result<bool> {
+        self.value(
+            "SELECT EXISTS (SELECT 1 FROM device WHERE no = ?1 AND reset_at IS NOT NULL)",
+            params![device.0],
+        )
+    }
+
     fn doomed_product(&mut self) -> Result<Option<ProductNo>> {
         self.one(
             "SELECT no FROM product WHERE doomed_at IS NOT NULL ORDER BY doomed_at LIMIT 1",
@@ -125,6 +133,14 @@ impl FleetRows for Tx<'_> {
         self.run_one(
             "UPDATE product SET name = ?2, description = ?3 WHERE no = ?1",
             params![no.0, name, description],
+        )
+    }
+
+    fn set_registration(&mut self, no: ProductNo, registration: Registration) -> Result<()> {
+        self.forget_product(no);
+        self.run_one(
+            "UPDATE product SET registration = ?2 WHERE no = ?1",
+            params![no.0, product::registration_code(registration)],
         )
     }
 
@@ -164,7 +180,17 @@ impl FleetRows for Tx<'_> {
     }
 
     fn reset_device(&mut self, device: DeviceNo, now: Timestamp) -> Result<()> {
-        self.run_one("UPDATE device SET reset_at = ?2 WHERE no = ?1", params![device.0, now.0])
+        self.run_one(
+            "UPDATE device SET reset_at = ?2, registered_at = NULL WHERE no = ?1",
+            params![device.0, now.0],
+        )
+    }
+
+    fn renew_secret(&mut self, device: DeviceNo, secret: &str, now: Timestamp) -> Result<()> {
+        self.run_one(
+            "UPDATE device SET secret = ?2, registered_at = ?3 WHERE no = ?1",
+            params![device.0, secret, now.0],
+        )
     }
 
     fn delete_device(&mut self, account: AccountNo, device: &Device) -> Result<()> {

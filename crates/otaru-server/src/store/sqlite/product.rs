@@ -5,6 +5,7 @@ use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::id::{AccountNo, InstanceNo, ProductKey, ProductNo};
 use otaru_core::product::{Product, ProductProfile};
+use otaru_core::registration::Registration;
 use otaru_core::time::Timestamp;
 use rusqlite::params;
 use std::rc::Rc;
@@ -13,10 +14,26 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT no, account, instance, key, secret, name, node_type, commodity_code, auth_type, data_format, category_key, ",
-            "description, protocol_type, net_type, validate_type, created_at, deleted_at FROM product ",
+            "description, protocol_type, net_type, validate_type, created_at, deleted_at, registration FROM product ",
             $rest
         )
     };
+}
+
+/// Place of each in [`Registration::ALL`].
+fn registration_of(code: i64) -> Registration {
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| Registration::ALL.get(code).copied())
+        .unwrap_or_default()
+}
+
+pub fn registration_code(registration: Registration) -> i64 {
+    match registration {
+        Registration::Off => 0,
+        Registration::Known => 1,
+        Registration::Any => 2,
+    }
 }
 
 fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Product>> {
@@ -40,6 +57,7 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Rc<Product>> {
         },
         created_at: cols.time()?,
         deleted_at: cols.time_opt()?,
+        registration: registration_of(cols.take()?),
     }))
 }
 
@@ -117,8 +135,18 @@ pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
 }
 
 pub fn insert(tx: &Tx<'_>, new: &Product) -> Result<ProductNo> {
-    let Product { no: _, account, instance, key, secret, name, profile, created_at, deleted_at: _ } =
-        new;
+    let Product {
+        no: _,
+        account,
+        instance,
+        key,
+        secret,
+        name,
+        profile,
+        created_at,
+        deleted_at: _,
+        registration: _,
+    } = new;
     let ProductProfile {
         node_type,
         commodity_code,

@@ -3,6 +3,7 @@
 use super::world::World;
 use crate::scene::text;
 use otaru_core::package::Blob;
+use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::{HOUR_MS, MINUTE_MS};
 use otaru_server::files::upload::Ticket;
 use otaru_server::http::{Backend, Router, Unavailable, serve};
@@ -24,6 +25,14 @@ impl Backend for Nobody {
 
     async fn ticket(&self, _: String) -> Result<Option<Ticket>, Unavailable> {
         Ok(None)
+    }
+
+    async fn enrol(
+        &self,
+        _: Claim,
+        _: Grant,
+    ) -> Result<Result<Enrolled, RegisterError>, Unavailable> {
+        Ok(Err(RegisterError::Off))
     }
 
     async fn uploaded(&self, _: String, _: Blob) -> Result<bool, Unavailable> {

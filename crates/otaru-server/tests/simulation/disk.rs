@@ -3,11 +3,11 @@
 //! SQLite reaches it through [`crate::vfs`]. This file is the model, which knows nothing of SQLite's interface.
 
 use crate::chance::Chance;
+use crate::fault::{Fault, Faults};
 use crate::vfs::{self, Shm};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::Notify;
 
 /// What a disk writes or loses at a time.
 const SECTOR_BYTES: usize = 512;
@@ -28,14 +28,7 @@ pub type Shared = Arc<Mutex<State>>;
 pub struct State {
     /// Counts crashes. A file opened before the last one can do nothing any more.
     pub epoch: u64,
-    /// Writes and syncs so far.
-    pub changes: u64,
-    /// The power fails at the change of this number.
-    fails_at: Option<u64>,
-    has_failed: bool,
-    /// Writes are refused for the time being.
-    pub is_full: bool,
-    failed: Arc<Notify>,
+    pub faults: Faults,
     names: BTreeMap<String, FileNo>,
     durable_names: BTreeMap<String, FileNo>,
     files: BTreeMap<FileNo, File>,
@@ -46,13 +39,13 @@ pub struct State {
 pub struct File {
     durable: Vec<u8>,
     current: Vec<u8>,
-    unsynced: Vec<Change>,
+    unsynced: Vec<Pending>,
     pub locks: Locks,
     pub shm: Option<Arc<Shm>>,
     pub shm_locks: ShmLocks,
 }
 
-enum Change {
+enum Pending {
     Write { at: usize, data: Vec<u8> },
     Truncate { len: usize },
 }
@@ -68,6 +61,10 @@ pub enum Loss {
     Tail,
     /// Any: the disk wrote sectors in an order of its own.
     Sectors,
+}
+
+impl Loss {
+    pub const ALL: [Self; 4] = [Self::All, Self::Nothing, Self::Tail, Self::Sectors];
 }
 
 impl Disk {
@@ -88,38 +85,43 @@ impl Disk {
         lock(&self.state)
     }
 
-    /// Lets the power fail at the `nth` write or sync from now, which may be in the middle of a commit.
+    /// Lets the power fail at the `nth` change from now, which may be in the middle of a commit.
     pub fn fail_after(&self, nth: u64) {
         let mut state = self.lock();
-        state.fails_at = Some(state.changes + nth);
+        let at = state.faults.changes + nth;
+        state.faults.plan(at, Fault::Power);
     }
 
-    /// Refuses writes, or takes them again.
-    pub fn set_full(&self, is_full: bool) {
-        self.lock().is_full = is_full;
+    /// Lets a fault meet every change from now on, or none.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.lock().faults.last(fault);
     }
 
     /// The failure that was asked for stays away.
     pub fn calm(&self) {
-        self.lock().fails_at = None;
+        self.lock().faults.calm();
     }
 
     /// Whether the power has failed and nobody has restarted the machine.
     pub fn has_failed(&self) -> bool {
-        self.lock().has_failed
+        self.lock().faults.power_failed
     }
 
     /// Waits for the failure that was asked for.
     pub async fn failed(&self) {
-        let failed = Arc::clone(&self.lock().failed);
+        let failed = Arc::clone(&self.lock().faults.power_fails);
         failed.notified().await;
     }
 
     /// Stops everything that has a file open, and forgets what was not synced.
     pub fn crash(&self, chance: &mut Chance) -> Loss {
-        let loss = *chance.pick(&[Loss::All, Loss::Nothing, Loss::Tail, Loss::Sectors]);
-        self.lock().crash(loss, chance);
+        let loss = *chance.pick(&Loss::ALL);
+        self.crash_with(loss, chance);
         loss
+    }
+
+    pub fn crash_with(&self, loss: Loss, chance: &mut Chance) {
+        self.lock().crash(loss, chance);
     }
 }
 
@@ -156,17 +158,13 @@ impl State {
         self.files.get_mut(&no).expect("a file stays while it is open")
     }
 
-    /// Counts a change; false when the power fails instead.
-    pub fn may_change(&mut self) -> bool {
-        self.changes += 1;
-        if self.fails_at.is_none_or(|at| self.changes < at) {
-            return true;
+    /// Counts a change and says what it meets.
+    pub fn meet(&mut self) -> Option<Fault> {
+        let fault = self.faults.meet();
+        if fault == Some(Fault::Power) {
+            self.epoch += 1;
         }
-        self.fails_at = None;
-        self.epoch += 1;
-        self.has_failed = true;
-        self.failed.notify_one();
-        false
+        fault
     }
 
     /// Whether there was such a file. When `durably` is false, a crash may bring it back.
@@ -180,13 +178,13 @@ impl State {
     pub fn write(&mut self, no: FileNo, at: usize, data: &[u8]) {
         let file = self.file(no);
         put(&mut file.current, at, data);
-        file.unsynced.push(Change::Write { at, data: data.to_vec() });
+        file.unsynced.push(Pending::Write { at, data: data.to_vec() });
     }
 
     pub fn truncate(&mut self, no: FileNo, len: usize) {
         let file = self.file(no);
         file.current.resize(len, 0);
-        file.unsynced.push(Change::Truncate { len });
+        file.unsynced.push(Pending::Truncate { len });
     }
 
     /// Makes the file durable, its name included; with `folder`, all names on the disk.
@@ -202,12 +200,14 @@ impl State {
         }
     }
 
+    /// A sync has failed: the disk takes for written what it was to write, and never will.
+    pub fn forget(&mut self, no: FileNo) {
+        self.file(no).unsynced.clear();
+    }
+
     fn crash(&mut self, loss: Loss, chance: &mut Chance) {
         self.epoch += 1;
-        self.fails_at = None;
-        self.has_failed = false;
-        self.is_full = false;
-        self.failed = Arc::default();
+        self.faults.restarted();
         self.crash_names(loss, chance);
         self.names = self.durable_names.clone();
         let alive: Vec<FileNo> = self.names.values().copied().collect();
@@ -263,7 +263,7 @@ impl File {
     }
 }
 
-impl Change {
+impl Pending {
     fn apply_to(&self, image: &mut Vec<u8>) {
         match self {
             Self::Write { at, data } => put(image, *at, data),

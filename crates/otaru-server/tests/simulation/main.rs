@@ -9,10 +9,12 @@ mod device;
 mod device_tests;
 mod disk;
 mod disk_tests;
+mod fault;
 mod fleet;
 mod invariants;
 mod node;
 mod plan;
+mod points;
 mod scenario;
 mod trace;
 mod vfs;
@@ -50,6 +52,15 @@ const TESTS: &[(&str, fn())] = &[
     (
         "devices_repeat_themselves_from_their_seed_and_differ_from_each_other",
         device_tests::devices_repeat_themselves_from_their_seed_and_differ_from_each_other,
+    ),
+    ("a_fault_at_any_write_loses_nothing", points::a_fault_at_any_write_loses_nothing),
+    (
+        "a_disk_that_fails_for_a_while_is_outlived_without_a_restart",
+        points::a_disk_that_fails_for_a_while_is_outlived_without_a_restart,
+    ),
+    (
+        "a_clock_that_is_set_back_or_forward_loses_nothing",
+        points::a_clock_that_is_set_back_or_forward_loses_nothing,
     ),
     ("a_seed_repeats_itself", a_seed_repeats_itself),
     (SEEDS, seeds_hold_the_invariants),

@@ -1,5 +1,6 @@
 //! The node: the real app, gateway, scheduler and store, on a disk that forgets and on simulated time.
 
+use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::fleet::Login;
 use crate::invariants::{Scan, Wanted};
@@ -25,6 +26,7 @@ use otaru_server::mqtt::{Gateway, Link, MemoryLink, Registry};
 use otaru_server::random::Random;
 use otaru_server::store::sqlite::SqliteEngine;
 use otaru_server::store::{Rows, Store, StoreError};
+use rusqlite::{Connection, OpenFlags};
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -61,6 +63,41 @@ pub struct Seeded {
     pub packages: Vec<(PackageNo, FirmwareId)>,
 }
 
+/// When the log of the database is copied into the file, and when it is emptied.
+#[derive(Clone, Copy, Default)]
+pub struct LogLimits {
+    pub slice_pages: i64,
+    pub cap_pages: i64,
+}
+
+impl LogLimits {
+    /// Limits that some hours reach often, or seldom.
+    pub fn draw(chance: &mut Chance) -> Self {
+        let (slice_pages, cap_pages) = *chance.pick(&[(40, 160), (200, 200), (1_000, 4_000)]);
+        Self { slice_pages, cap_pages }
+    }
+}
+
+/// A device whose registration was answered.
+pub struct Promise {
+    product: ProductKey,
+    name: DeviceName,
+    secret: String,
+}
+
+/// What SQLite says of the file, after a clean end or a crash.
+///
+/// # Errors
+/// That it can't be read at all.
+pub fn integrity(disk: &Disk) -> Result<String, String> {
+    let path = format!("{}/otaru.db", disk.root());
+    let check = || -> rusqlite::Result<String> {
+        let db = Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs::NAME)?;
+        db.query_row("PRAGMA integrity_check", [], |row| row.get(0))
+    };
+    check().map_err(|error| error.to_string())
+}
+
 /// One run of the server process.
 pub struct Node {
     app: Arc<App>,
@@ -92,12 +129,21 @@ impl Door {
 
 impl Node {
     /// Starts a node on what is on the disk. Its clock shows `wall`; its chance comes from `seed`.
-    pub fn start(disk: &Disk, wall: Timestamp, seed: u64) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// When the database can't be opened.
+    pub fn start(
+        disk: &Disk,
+        wall: Timestamp,
+        seed: u64,
+        log: LogLimits,
+    ) -> Result<Self, StoreError> {
         let clock = Clock::simulated(wall);
         let random = Random::seeded(seed);
         let path = format!("{}/otaru.db", disk.root());
         let vfs = vfs::NAME.to_str().expect("it is ASCII");
-        let engine = SqliteEngine::open_with(&path, Some(vfs), random.clone())?;
+        let mut engine = SqliteEngine::open_with(&path, Some(vfs), random.clone())?;
+        engine.limit_log(log.slice_pages, log.cap_pages);
         let (store, run_store) = Store::inline(engine);
         let registry = Arc::new(Registry::default());
         let urls = Urls::new("http://127.0.0.1".to_owned(), [7; 32]);
@@ -139,22 +185,27 @@ impl Node {
         self.clock.step_wall(ms);
     }
 
-    /// Makes the account, the product, its devices and its packages.
-    pub async fn seed_fleet(&self, devices: usize) -> Seeded {
+    /// Makes the account, the product, its devices and its packages; what is answered goes to `promised`. Every
+    /// attempt makes a product of its own.
+    ///
+    /// # Errors
+    /// When the store fails on the way.
+    pub async fn seed_fleet(
+        &self,
+        devices: usize,
+        attempt: u32,
+        promised: &mut Vec<Promise>,
+    ) -> app::Result<Seeded> {
         let credentials = Credentials {
             access_key_id: "simulation".to_owned(),
             access_key_secret: "simulation".to_owned(),
         };
-        let account = self
-            .app
-            .ensure_account(credentials)
-            .await
-            .expect("a fresh store")
-            .expect("no account before")
-            .account;
+        let key = self.app.ensure_account(credentials).await?;
+        let account = key.expect("no other account").account;
         let caller = Caller::main(account);
-        let new = NewProduct { name: "lamp".to_owned(), profile: ProductProfile::default() };
-        let product = self.app.create_product(caller, new).await.expect("a fresh store");
+        let name = format!("lamp-{attempt}");
+        let new = NewProduct { name, profile: ProductProfile::default() };
+        let product = self.app.create_product(caller, new).await?;
         let (mut names, mut logins) = (Vec::new(), Vec::new());
         for n in 0..devices {
             let name: DeviceName = format!("device-{n:04}").parse().expect("a name");
@@ -163,15 +214,37 @@ impl Node {
                 name: Some(name.clone()),
                 nickname: String::new(),
             };
-            let (_, device) =
-                self.app.register_device(caller, new).await.expect("a new name of a product");
-            logins.push(login(&product.key, &name, &device.secret, n));
+            let (_, device) = self.app.register_device(caller, new).await?;
+            let secret = device.secret.clone();
+            logins.push(login(&product.key, &name, &secret, n));
+            promised.push(Promise { product: product.key.clone(), name: name.clone(), secret });
             names.push(name);
         }
         let (no, now) = (product.no, self.clock.now().wall);
-        let packages = self.store.change(move |rows| insert_packages(rows, account, no, now)).await;
-        let packages = packages.expect("a fresh store");
-        Seeded { caller, product: product.key, names, logins, packages }
+        let packages =
+            self.store.change(move |rows| insert_packages(rows, account, no, attempt, now)).await?;
+        Ok(Seeded { caller, product: product.key, names, logins, packages })
+    }
+
+    /// The first promise that is not kept.
+    pub async fn lost(&self, promised: &[Promise]) -> Option<String> {
+        for Promise { product, name, secret } in promised {
+            let (key, wanted) = (product.clone(), name.clone());
+            let found = self.store.view(move |view| {
+                let Some(product) = view.product_by_key(&key)? else { return Ok(None) };
+                view.device_by_name(product.no, &wanted)
+            });
+            match found.await {
+                Ok(Some(device)) if device.secret == *secret => {}
+                Ok(_) => return Some(format!("{name} of {product}")),
+                Err(error) => return Some(error.to_string()),
+            }
+        }
+        None
+    }
+
+    pub async fn confirm(&self, seeded: &Seeded, tasks: Vec<String>) -> Answer<()> {
+        self.app.confirm_tasks(seeded.caller, tasks).await.into()
     }
 
     pub async fn create_job(&self, seeded: &Seeded, tag: JobTag, plan: &JobPlan) -> Answer<JobId> {
@@ -214,6 +287,7 @@ fn insert_packages(
     rows: &mut dyn Rows,
     account: AccountNo,
     product: ProductNo,
+    attempt: u32,
     now: Timestamp,
 ) -> Result<Vec<(PackageNo, FirmwareId)>, StoreError> {
     let version = |text: &str| Version::parse(text).expect("a version");
@@ -226,7 +300,7 @@ fn insert_packages(
             account,
             product,
             id: FirmwareId::generate(rows.random()),
-            name: format!("to-{}", plan.dest),
+            name: format!("to-{}-{attempt}", plan.dest),
             description: String::new(),
             dest: version(plan.dest),
             src: plan.src.map(version),

@@ -2,10 +2,11 @@
 
 use crate::chance::Chance;
 use crate::device::Device;
-use crate::disk::Disk;
+use crate::disk::{Disk, Loss};
+use crate::fault::Fault;
 use crate::fleet::{World, live};
 use crate::invariants::{History, Moment, Scan, Wanted, check, check_final};
-use crate::node::{Answer, Node, Seeded};
+use crate::node::{Answer, LogLimits, Node, Seeded};
 use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan, cancels_everything, draw_cancel};
 use crate::witness::{JobTag, Witness};
 use otaru_core::id::JobId;
@@ -16,6 +17,10 @@ use otaru_server::clock::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tokio::task::LocalSet;
+
+mod campaign;
+
+pub use campaign::{At, Run, Trouble, run_campaign};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -57,6 +62,7 @@ struct Scenario {
     chance: Chance,
     world: Rc<World>,
     disk: Disk,
+    log: LogLimits,
     node: Option<Node>,
     seeded: Seeded,
     /// How far the node's wall clock is off.
@@ -82,8 +88,9 @@ impl Scenario {
         let disk = Disk::new();
         let devices = usize::try_from(chance.between(60, 300)).expect("a small number");
         world.note(&format!("seed {seed}: {devices} devices"));
-        let node = Node::start(&disk, START, chance.draw()).expect("an empty disk works");
-        let seeded = node.seed_fleet(devices).await;
+        let log = LogLimits::draw(&mut chance);
+        let node = Node::start(&disk, START, chance.draw(), log).expect("an empty disk works");
+        let seeded = node.seed_fleet(devices, 0, &mut Vec::new()).await.expect("a fresh store");
         *world.door.borrow_mut() = Some(node.door());
         for (index, login) in seeded.logins.iter().enumerate() {
             let version = *chance.pick(FIRST_VERSIONS);
@@ -91,17 +98,26 @@ impl Scenario {
             let device = Device::new(seeded.product.as_str(), name, version, chance.fork());
             tokio::task::spawn_local(live(Rc::clone(&world), index, device, login.clone()));
         }
+        let mut scenario = Self::new(chance, world, disk, node, seeded);
+        scenario.log = log;
+        scenario.chaos().await;
+        scenario.calm().await;
+        scenario.finish()
+    }
+
+    fn new(chance: Chance, world: Rc<World>, disk: Disk, node: Node, seeded: Seeded) -> Self {
         let wanted = Wanted {
             product: seeded.product.clone(),
             devices: seeded.names.clone(),
             packages: seeded.packages.iter().map(|&(no, _)| no).collect(),
             answered: BTreeSet::new(),
         };
-        let tally = Tally { devices: devices as u64, ..Tally::default() };
-        let mut scenario = Self {
+        let tally = Tally { devices: seeded.names.len() as u64, ..Tally::default() };
+        Self {
             chance,
             world,
             disk,
+            log: LogLimits::default(),
             node: Some(node),
             seeded,
             skew_ms: 0,
@@ -112,10 +128,7 @@ impl Scenario {
             history: History::default(),
             settled_at: 0,
             tally,
-        };
-        scenario.chaos().await;
-        scenario.calm().await;
-        scenario.finish()
+        }
     }
 
     fn is_broken(&self) -> bool {
@@ -145,7 +158,7 @@ impl Scenario {
             match self.chance.below(20) {
                 0 => self.crash().await,
                 1 => self.step_clock().await,
-                2 => self.fill_disk().await,
+                2 => self.fail_disk().await,
                 3..=9 => self.create_job().await,
                 10..=12 => self.cancel_job().await,
                 _ => {}
@@ -209,16 +222,21 @@ impl Scenario {
     }
 
     async fn crash(&mut self) {
+        let loss = *self.chance.pick(&Loss::ALL);
+        self.crash_with(loss).await;
+    }
+
+    async fn crash_with(&mut self, loss: Loss) {
         self.tally.crashes += 1;
         *self.world.door.borrow_mut() = None;
-        let loss = self.disk.crash(&mut self.chance);
+        self.disk.crash_with(loss, &mut self.chance);
         if let Some(node) = self.node.take() {
             node.crash().await;
         }
         let down = self.chance.below(2 * MINUTE);
         self.world.note(&format!("the node crashes, the disk loses {loss:?}"));
         self.world.clock.sleep_until(self.world.now_ms() + down).await;
-        match Node::start(&self.disk, self.wall(), self.chance.draw()) {
+        match Node::start(&self.disk, self.wall(), self.chance.draw(), self.log) {
             Ok(node) => {
                 self.world.note("the node starts");
                 self.node = Some(node);
@@ -237,26 +255,31 @@ impl Scenario {
 
     async fn step_clock(&mut self) {
         let ms = i64::try_from(self.chance.below(20 * MINUTE)).expect("minutes") - 600_000;
-        self.world.note(&format!("the wall clock steps by {ms} ms"));
-        self.skew_ms += ms;
-        if let Some(node) = &self.node {
-            node.step_clock(ms);
-        }
+        self.set_clock(ms);
         if self.chance.percent(30) {
             self.cancel_job().await;
         }
     }
 
-    async fn fill_disk(&mut self) {
-        self.world.note("the disk is full");
-        self.disk.set_full(true);
+    fn set_clock(&mut self, ms: i64) {
+        self.world.note(&format!("the wall clock steps by {ms} ms"));
+        self.skew_ms += ms;
+        if let Some(node) = &self.node {
+            node.step_clock(ms);
+        }
+    }
+
+    async fn fail_disk(&mut self) {
+        let fault = *self.chance.pick(&[Fault::Full, Fault::Full, Fault::Error, Fault::Half]);
+        self.world.note(&format!("from now on the disk fails: {fault:?}"));
+        self.disk.set_fault(Some(fault));
         let until = self.world.now_ms() + self.chance.between(1, MINUTE);
         if self.chance.percent(30) {
             self.create_job().await;
         }
         self.world.clock.sleep_until(until).await;
-        self.disk.set_full(false);
-        self.world.note("the disk has room");
+        self.disk.set_fault(None);
+        self.world.note("the disk works again");
     }
 
     fn accuse(&self, invariant: &str, evidence: &str) {
@@ -264,10 +287,15 @@ impl Scenario {
     }
 
     async fn create_job(&mut self) {
+        let plan = JobPlan::draw(&mut self.chance, self.wanted.devices.len());
+        let hangs_up = self.chance.percent(10);
+        self.create(plan, hangs_up).await;
+    }
+
+    async fn create(&mut self, plan: JobPlan, hangs_up: bool) {
         let Some(node) = &self.node else { return };
         self.last_tag += 1;
         let tag = self.last_tag;
-        let plan = JobPlan::draw(&mut self.chance, self.wanted.devices.len());
         self.world.note(&format!("create job {tag}: {plan:?}"));
         if let Some(rate) = plan.per_minute {
             self.world.witness.borrow_mut().job_has_rate(tag, rate);
@@ -276,7 +304,6 @@ impl Scenario {
             self.world.witness.borrow_mut().job_is_plain(tag);
         }
         self.settled_at = self.settled_at.max(self.world.now_ms() + plan.settles_after());
-        let hangs_up = self.chance.percent(10);
         let answer = tokio::select! {
             biased;
             answer = node.create_job(&self.seeded, tag, &plan) => answer,

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "SQLite calls a VFS through C function pointers")]
 
 use crate::disk::{FileNo, HandleNo, Level, Shared, State, lock};
+use crate::fault::Fault;
 use rusqlite::ffi;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -199,13 +200,15 @@ unsafe extern "C" fn write(
     let (file, from) =
         unsafe { (handle(file), std::slice::from_raw_parts(from.cast::<u8>(), len(amount))) };
     let Some(mut state) = file.alive() else { return ffi::SQLITE_IOERR_WRITE };
-    if !state.may_change() {
-        return ffi::SQLITE_IOERR_WRITE;
+    match state.meet() {
+        None => state.write(file.file, at(offset), from),
+        Some(Fault::Full) => return ffi::SQLITE_FULL,
+        Some(Fault::Half) => {
+            state.write(file.file, at(offset), &from[..from.len() / 2]);
+            return ffi::SQLITE_IOERR_WRITE;
+        }
+        Some(Fault::Power | Fault::Error) => return ffi::SQLITE_IOERR_WRITE,
     }
-    if state.is_full {
-        return ffi::SQLITE_FULL;
-    }
-    state.write(file.file, at(offset), from);
     ffi::SQLITE_OK
 }
 
@@ -213,7 +216,7 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
     // SAFETY: an open file.
     let file = unsafe { handle(file) };
     let Some(mut state) = file.alive() else { return ffi::SQLITE_IOERR_TRUNCATE };
-    if !state.may_change() {
+    if state.meet().is_some() {
         return ffi::SQLITE_IOERR_TRUNCATE;
     }
     state.truncate(file.file, at(size));
@@ -224,7 +227,10 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     // SAFETY: an open file.
     let file = unsafe { handle(file) };
     let Some(mut state) = file.alive() else { return ffi::SQLITE_IOERR_FSYNC };
-    if !state.may_change() {
+    if let Some(fault) = state.meet() {
+        if fault == Fault::Half {
+            state.forget(file.file);
+        }
         return ffi::SQLITE_IOERR_FSYNC;
     }
     state.sync(file.file, file.sync_folder);
@@ -379,7 +385,11 @@ unsafe extern "C" fn delete(
     // SAFETY: SQLite gives a C string.
     let Some(name) = (unsafe { text(name) }) else { return ffi::SQLITE_IOERR_DELETE };
     let Some(disk) = disk_of(name) else { return ffi::SQLITE_IOERR_DELETE };
-    let deleted = lock(&disk).delete(name, sync_dir != 0);
+    let mut state = lock(&disk);
+    if state.meet().is_some() {
+        return ffi::SQLITE_IOERR_DELETE;
+    }
+    let deleted = state.delete(name, sync_dir != 0);
     if deleted { ffi::SQLITE_OK } else { ffi::SQLITE_IOERR_DELETE_NOENT }
 }
 

@@ -55,6 +55,7 @@ pub struct SqliteEngine {
     readable: Option<String>,
     /// Readers hold it shared while they look, the writer alone while it empties a log above its cap.
     gate: Arc<RwLock<()>>,
+    log_slice_pages: i64,
     log_cap_pages: i64,
 }
 
@@ -112,7 +113,19 @@ impl SqliteEngine {
         conn.set_prepared_statement_cache_capacity(256);
         schema::migrate(&conn)?;
         let readable = vfs.is_none().then(|| path.to_owned());
-        Ok(Self { conn, random, readable, gate: Arc::default(), log_cap_pages: LOG_CAP_PAGES })
+        Ok(Self {
+            conn,
+            random,
+            readable,
+            gate: Arc::default(),
+            log_slice_pages: SLICE_PAGES,
+            log_cap_pages: LOG_CAP_PAGES,
+        })
+    }
+
+    /// Copies the log back once `slice_pages` of it are not in the file yet, and empties it above `cap_pages`.
+    pub fn limit_log(&mut self, slice_pages: i64, cap_pages: i64) {
+        (self.log_slice_pages, self.log_cap_pages) = (slice_pages, cap_pages);
     }
 
     /// Pages in the log, and how many of them are in the file too.
@@ -128,7 +141,7 @@ impl SqliteEngine {
     /// Copies a slice of the log into the file when enough of it waits.
     fn tend_log(&self) -> Result<()> {
         let (pages, copied) = self.checkpoint("NOOP")?;
-        if pages - copied < SLICE_PAGES.min(self.log_cap_pages) {
+        if pages - copied < self.log_slice_pages.min(self.log_cap_pages) {
             return Ok(());
         }
         // Once all of it is copied and no reader needs it, the next commit starts at the log's beginning again.

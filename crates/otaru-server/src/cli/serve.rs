@@ -65,6 +65,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A file that may not grow (`ulimit -f`) is then an error like that of a full disk, where it would end the process.
+    let _file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let key = folder::key_of_environment()?;
     let mut server = Server::start(config, key).await?;
     if server.key_is_new {

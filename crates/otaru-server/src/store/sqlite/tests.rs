@@ -103,6 +103,61 @@ fn the_log_is_copied_in_slices_and_emptied_above_its_cap() {
     assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
 }
 
+/// Lets the file have `more` pages beyond those that it has.
+fn leave_room(engine: &SqliteEngine, more: i64) {
+    let pages: i64 = engine.conn.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let set = format!("PRAGMA max_page_count = {}", pages + more);
+    engine.conn.query_row(&set, [], |_| Ok(())).unwrap();
+}
+
+fn nonces(count: u32) -> Vec<crate::store::Nonce> {
+    let nonce = |n| crate::store::Nonce {
+        access_key: "key".repeat(300),
+        nonce: format!("{n}-{count}"),
+        expires_at: otaru_core::time::Timestamp(9),
+    };
+    (0..count).map(nonce).collect()
+}
+
+#[test]
+fn a_full_database_refuses_what_needs_room_and_takes_it_once_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = otaru_core::time::Timestamp(1);
+    let mut engine = open(&folder, "one.db");
+    engine.transact(&mut |rows| rows.insert_account("kept", now).map(|_| ())).unwrap();
+    leave_room(&engine, 2);
+    let refused = engine.transact(&mut |rows| rows.insert_nonces(&nonces(64))).unwrap_err();
+    assert!(refused.to_string().contains("database or disk is full"), "{refused}");
+    let mut found = None;
+    engine
+        .view(&mut |view| {
+            found = Some((view.first_account()?.is_some(), view.nonces(now)?.len()));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(found, Some((true, 0)), "nothing of it is there");
+    leave_room(&engine, 1_000);
+    engine.transact(&mut |rows| rows.insert_nonces(&nonces(64))).unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_finds_no_room_takes_no_other_of_its_batch_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = otaru_core::time::Timestamp(1);
+    let engine = open(&folder, "one.db");
+    leave_room(&engine, 2);
+    let (store, run) = crate::store::Store::inline(engine);
+    let small = store.queue(move |rows| rows.insert_account("small", now)).await.unwrap();
+    let large = store.queue(|rows| rows.insert_nonces(&nonces(64))).await.unwrap();
+    let last = store.queue(move |rows| rows.insert_account("last", now)).await.unwrap();
+    drop(store);
+    run.await;
+    assert!(small.await.is_ok());
+    let refused = large.await.unwrap_err().to_string();
+    assert!(refused.contains("database or disk is full"), "{refused}");
+    assert!(last.await.is_ok());
+}
+
 #[test]
 fn the_writer_alone_waits_for_nothing_in_a_file_system_without_shared_memory() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ pub mod files;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;
+pub mod planted;
 mod private_file;
 pub mod random;
 pub mod rpc;

@@ -3,6 +3,7 @@
 use super::effect::Effects;
 use super::task::{Judged, settle};
 use super::{App, Caller, Result, dynamic, lookup};
+use crate::planted::{self, Bug};
 use crate::store::Rows;
 use otaru_core::id::TaskNo;
 use otaru_core::job::{Job, JobStatus, StatusSet, Sweep};
@@ -107,6 +108,9 @@ pub(super) fn slice(
     let is_last = tasks.len() < SLICE as usize;
     let after = tasks.last().map_or(sweep.after, |task| task.no.0);
     for task in tasks {
+        if task.status == TaskStatus::Notified && planted::is(Bug::CancelSparesNotified) {
+            continue;
+        }
         if sweep.covers(task.status, task.modified_at, now) {
             Judged::load(rows, task)?.meet(rows, Event::Canceled(sweep.cause), now, effects)?;
         }

@@ -3,6 +3,7 @@
 use super::effect::Effects;
 use super::report::open_tasks;
 use super::task::{Judged, claim, push_ready};
+use crate::planted::{self, Bug};
 use crate::store::{Result, Rows};
 use otaru_core::id::{DeviceNo, TaskId, TaskNo};
 use otaru_core::job::Job;
@@ -38,6 +39,9 @@ pub(super) fn task(
         effects.freed.retain(|&freed| freed != device);
     }
     holders.retain(|judged| settle(judged) != Conflict::None);
+    if planted::is(Bug::BusyIsIgnored) {
+        holders.clear();
+    }
     let holder = holders.iter().find(|judged| settle(judged) == Conflict::Fail);
     if let Some(holder) = holder
         && busy_since.is_some_and(|at| holder.task.created_at <= at)

@@ -4,6 +4,7 @@
 
 use super::effect::Ready;
 use crate::mqtt::Peer;
+use crate::planted::{self, Bug};
 use otaru_core::hash::Map;
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::Job;
@@ -245,7 +246,7 @@ impl State {
         else {
             return;
         };
-        if known.told.contains(&ready.task) {
+        if known.told.contains(&ready.task) && !planted::is(Bug::PushedAgain) {
             return;
         }
         known.told.push(ready.task);
@@ -296,7 +297,7 @@ impl State {
                 let mut left = None;
                 if ready.first {
                     rate.refill(bucket, now.mono_ms);
-                    if !bucket.take() {
+                    if !bucket.take() && !planted::is(Bug::RateIgnored) {
                         let wait = rate.wait_ms(*bucket);
                         wait_ms = Some(wait_ms.map_or(wait, |w| w.min(wait)));
                         *blocked = true;

@@ -4,6 +4,7 @@ use super::dynamic;
 use super::effect::Effects;
 use super::push;
 use super::task::{Judged, Outcome};
+use crate::planted::{self, Bug};
 use crate::store::{Result, Rows};
 use otaru_core::device::Device;
 use otaru_core::id::DeviceNo;
@@ -44,10 +45,11 @@ pub(super) fn inform(
         tracing::debug!(device.no = device.no.0, %module, "a version too many is ignored");
         return Ok(());
     }
-    if changed {
+    let tasks = open_tasks(rows, device.no)?;
+    if changed && (tasks.is_empty() || !planted::is(Bug::VersionNotStored)) {
         rows.put_version(device.no, module, version, now)?;
     }
-    if let Some(judged) = of_module(open_tasks(rows, device.no)?, module) {
+    if let Some(judged) = of_module(tasks, module) {
         judged.meet(rows, Event::Reported { version }, now, effects)?;
     }
     let sight = if changed { dynamic::Sight::NewVersion } else { dynamic::Sight::SameVersion };
@@ -81,7 +83,10 @@ pub(super) fn progress(
         tracing::debug!(device.no = device.0, "progress of a device without a task is ignored");
         return Ok(());
     };
-    let event = Event::Progress { step: progress.step, description: &progress.description };
+    let mut event = Event::Progress { step: progress.step, description: &progress.description };
+    if progress.step == 100 && planted::is(Bug::EarlySuccess) {
+        event = Event::Reported { version: &judged.package.dest };
+    }
     if let Outcome::Ignored(why) = judged.meet(rows, event, now, effects)? {
         tracing::debug!(task.id = %judged.task.id, "progress is ignored: {why}");
     }

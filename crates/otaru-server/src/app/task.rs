@@ -1,6 +1,7 @@
 //! One task meets one event: the core decides, and what hangs on the task follows.
 
 use super::effect::{Effects, Ready};
+use crate::planted::{self, Bug};
 use crate::store::{Result, Rows, View};
 use otaru_core::id::PackageNo;
 use otaru_core::job::{Job, JobEvent, JobKind};
@@ -78,6 +79,11 @@ impl Judged {
             Verdict::Changed(task) => (task, false, false),
             Verdict::Tell(task) => (task, true, false),
             Verdict::Ready(task) => (task, false, true),
+        };
+        let after = if planted::is(Bug::TimeoutNotSet) {
+            Task { timeout_at: None, ..after }
+        } else {
+            after
         };
         rows.update_task(&self.task, &after)?;
         effects.due(after.due_at());

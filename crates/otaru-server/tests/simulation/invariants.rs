@@ -99,6 +99,8 @@ impl Scan {
 #[derive(Default)]
 pub struct History {
     ends: BTreeMap<TaskNo, (TaskStatus, Option<Timestamp>)>,
+    /// When, in milliseconds, a task was first seen past its deadline.
+    overdue: BTreeMap<TaskNo, u64>,
     /// Since when, in milliseconds, a task could be pushed if its device and the rate allowed.
     pushable: BTreeMap<TaskNo, u64>,
 }
@@ -129,6 +131,7 @@ pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Mom
         for task in &job.tasks {
             check_end(scan, job, task, history, witness, at_ms);
             check_told(scan, job, task, history, witness, now);
+            check_deadlines(job, task, history, witness, now);
             let swept = job
                 .job
                 .sweep
@@ -195,6 +198,35 @@ fn check_end(
             let evidence = format!("{:?} of job {} went to {}", task.no, job.tag, job.dest);
             witness.accuse(at_ms, "success only on the right version", &evidence);
         }
+    }
+}
+
+/// Longer than a node is down, and than its disk fails, taken together a few times.
+const OVERDUE_MS_MAX: u64 = 20 * 60_000;
+
+/// The first progress starts the timeout, and deadlines are played.
+fn check_deadlines(
+    job: &ScannedJob,
+    task: &Task,
+    history: &mut History,
+    witness: &mut Witness,
+    now: Moment,
+) {
+    if task.status == TaskStatus::InProgress
+        && task.timeout_minutes.is_some()
+        && task.timeout_at.is_none()
+    {
+        let evidence = format!("job {}: {task:?}", job.tag);
+        witness.accuse(now.at_ms, "a task in progress has its limit", &evidence);
+    }
+    if task.due_at().is_none_or(|at| now.wall <= at) {
+        history.overdue.remove(&task.no);
+        return;
+    }
+    let since = *history.overdue.entry(task.no).or_insert(now.at_ms);
+    if now.at_ms.saturating_sub(since) > OVERDUE_MS_MAX {
+        let evidence = format!("job {} since {since} ms: {task:?}", job.tag);
+        witness.accuse(now.at_ms, "deadlines are played", &evidence);
     }
 }
 

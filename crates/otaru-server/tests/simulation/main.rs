@@ -14,6 +14,8 @@ mod fleet;
 mod invariants;
 mod node;
 mod plan;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod points;
 mod scenario;
 mod trace;
@@ -62,6 +64,8 @@ const TESTS: &[(&str, fn())] = &[
         "a_clock_that_is_set_back_or_forward_loses_nothing",
         points::a_clock_that_is_set_back_or_forward_loses_nothing,
     ),
+    #[cfg(feature = "planted-bugs")]
+    ("every_planted_bug_is_found", planted::every_planted_bug_is_found),
     ("a_seed_repeats_itself", a_seed_repeats_itself),
     (SEEDS, seeds_hold_the_invariants),
 ];

@@ -26,6 +26,7 @@ mod tx;
 mod upload;
 
 use super::{Engine, Reader, Result, Rows, StoreError, View};
+use crate::planted::{self, Bug};
 use crate::random::Random;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -110,6 +111,9 @@ impl SqliteEngine {
              PRAGMA mmap_size = 0;
              PRAGMA temp_store = MEMORY;",
         )?;
+        if planted::is(Bug::NoSync) {
+            conn.execute_batch("PRAGMA synchronous = OFF")?;
+        }
         conn.set_prepared_statement_cache_capacity(256);
         schema::migrate(&conn)?;
         let readable = vfs.is_none().then(|| path.to_owned());
@@ -161,7 +165,10 @@ impl Engine for SqliteEngine {
         work(&mut tx)?;
         tx.flush_counts()?;
         drop(tx);
-        transaction.commit()?;
+        let committed = transaction.commit();
+        if !planted::is(Bug::FailedCommitIsDone) {
+            committed?;
+        }
         if let Err(error) = self.tend_log() {
             // The commit stands; the log grows until this works again.
             tracing::warn!(%error, "the log of the database was not copied: {error}");

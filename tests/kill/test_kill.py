@@ -32,10 +32,17 @@ def test_nothing_acknowledged_is_lost_in_a_kill(own_server):
         own_server.kill()
         world.end()
         own_server.start()
+        assert not repairs(own_server), repairs(own_server)
         world.check()
         world.finish_round()
         print(f"round {number}: killed after {moment:.2f} s, {world.summary()}")
     assert own_server.stop() == 0
+
+
+def repairs(server):
+    """Lines of the log that tell of a repair; recovery is a part of every start and says nothing."""
+    words = ("repair", "corrupt", "malformed", "rebuil", "damage")
+    return [line for line in server.log.read_text(errors="replace").splitlines() if any(w in line.lower() for w in words)]
 
 
 class World:
@@ -95,6 +102,7 @@ class World:
             wire = upgrader.open()
             wire.report("inform", version=upgrader.target)
             wire.settle()
+            upgrader.check_told(wire)
             wire.close()
         job = self.jobs[-1]
         assert {row["TaskStatus"] for row in self.fleet.tasks(job)} == {"SUCCEEDED"}
@@ -179,8 +187,13 @@ class Upgrader(Device):
             wire.settle()
             self.known = 101
         finally:
+            self.check_told(wire)
             self.acknowledged += wire.acknowledged
             wire.close()
+
+    def check_told(self, wire):
+        """Of the one unfinished task, and once a connection: there is no retry."""
+        assert wire.told in ([], [self.target]), f"{self.target} is next, {wire.told} was told"
 
     def check(self, fleet):
         page = {"JobId": self.job, "DeviceNames": [self.device["DeviceName"]]}

@@ -38,6 +38,8 @@ class Wire:
     def __init__(self, port, device):
         self.product_key, self.name = device["ProductKey"], device["DeviceName"]
         self.sent = self.acknowledged = 0
+        # Versions that pushes told it to go to, in order.
+        self.told = []
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.settimeout(HANG_SECONDS)
         self.stream = self.socket.makefile("rb")
@@ -60,6 +62,8 @@ class Wire:
                 assert struct.unpack(">H", body) == (self._id(self.acknowledged),), "acknowledged out of order"
             elif first >> 4 == PUBLISH and first & 6:
                 at = 2 + struct.unpack(">H", body[:2])[0]
+                if body[2:at].startswith(b"/ota/device/upgrade/"):
+                    self.told.append(json.loads(body[at + 2 :])["data"]["version"])
                 self.socket.sendall(packet(PUBACK << 4, body[at : at + 2]))
 
     @staticmethod

@@ -105,6 +105,15 @@ pub struct History {
     pushable: BTreeMap<TaskNo, u64>,
 }
 
+impl History {
+    /// These tasks were started again, or may have been.
+    pub fn restarted(&mut self, tasks: impl Iterator<Item = TaskNo>) {
+        for task in tasks {
+            self.ends.remove(&task);
+        }
+    }
+}
+
 /// The moment of a look, on the simulation's clock and on the node's wall clock.
 #[derive(Clone, Copy)]
 pub struct Moment {

@@ -118,11 +118,15 @@ fn seeds_hold_the_invariants() {
         total.add(outcome.tally);
         judge(seeds, &outcome);
     }
-    let Tally { simulated_ms, crashes, devices, jobs, pushes, succeeded, failed, canceled } = total;
+    let Tally { simulated_ms, crashes, faults, devices, jobs, pushes, succeeded, failed, canceled } =
+        total;
     let hours = simulated_ms / 3_600_000;
     let seconds = start.elapsed().as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "a ratio for people")]
+    let times = simulated_ms as f64 / 1_000.0 / seconds;
     println!(
-        "simulation: {seeds} seeds, {hours} simulated hours in {seconds:.1} s, {crashes} crashes, {devices} devices, \
+        "simulation: {seeds} seeds, {hours} simulated hours in {seconds:.1} s, {times:.0} times real time, {faults} faults \
+         of the disk, {crashes} crashes, {devices} devices, \
          {jobs} jobs, {pushes} pushes, tasks: {succeeded} succeeded, {failed} failed, {canceled} canceled"
     );
 }

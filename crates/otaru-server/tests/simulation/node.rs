@@ -17,7 +17,7 @@ use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::session::Limits;
 use otaru_server::app::{
-    self, App, AppError, Caller, CancelFlags, Credentials, Gatekeeper, NewDevice, NewJob,
+    self, App, AppError, Caller, CancelFlags, Credentials, Gatekeeper, NewDevice, NewGroup, NewJob,
     NewProduct,
 };
 use otaru_server::clock::Clock;
@@ -61,6 +61,8 @@ pub struct Seeded {
     pub names: Vec<DeviceName>,
     pub logins: Vec<Login>,
     pub packages: Vec<(PackageNo, FirmwareId)>,
+    /// A static group that holds every third device.
+    pub group: String,
 }
 
 /// When the log of the database is copied into the file, and when it is emptied.
@@ -223,7 +225,32 @@ impl Node {
         let (no, now) = (product.no, self.clock.now().wall);
         let packages =
             self.store.change(move |rows| insert_packages(rows, account, no, attempt, now)).await?;
-        Ok(Seeded { caller, product: product.key, names, logins, packages })
+        let group = self.seed_group(caller, &product.key, &names, attempt).await?;
+        Ok(Seeded { caller, product: product.key, names, logins, packages, group })
+    }
+
+    async fn seed_group(
+        &self,
+        caller: Caller,
+        product: &ProductKey,
+        names: &[DeviceName],
+        attempt: u32,
+    ) -> app::Result<String> {
+        let name = format!("corner-{attempt}");
+        let new = NewGroup { name, description: String::new(), parent: None };
+        let group = self.app.create_group(caller, new).await?.id.to_string();
+        let pair = |name: &DeviceName| (product.to_string(), name.to_string());
+        let members = names.iter().step_by(3).map(pair).collect();
+        self.app.add_to_group(caller, group.clone(), members).await?;
+        Ok(group)
+    }
+
+    pub async fn reupgrade(&self, seeded: &Seeded, job: &JobId, tasks: Vec<String>) -> Answer<()> {
+        self.app.reupgrade_tasks(seeded.caller, job.to_string(), tasks).await.into()
+    }
+
+    pub async fn cancel_strategy(&self, seeded: &Seeded, job: &JobId) -> Answer<()> {
+        self.app.cancel_strategy(seeded.caller, job.to_string()).await.into()
     }
 
     /// The first promise that is not kept.
@@ -331,6 +358,7 @@ fn target(seeded: &Seeded, plan: &JobPlan) -> app::Target {
         }
         Target::Specific(picked) => app::Target::Specific(names(picked)),
         Target::Verify(picked) => app::Target::Verify(names(picked)),
+        Target::Group => app::Target::Group(seeded.group.clone()),
         Target::Dynamic(mode) => {
             app::Target::Dynamic(DynamicMode::from_wire(*mode).expect("1 or 2"), versions)
         }
@@ -345,6 +373,7 @@ fn policy(tag: JobTag, plan: &JobPlan) -> Policy {
         retry_count: plan.retry.map(|(_, count)| count),
         timeout_minutes: plan.timeout_minutes,
         overwrite_mode: Some(plan.overwrite),
+        multi_module: Some(plan.multi_module),
         max_per_minute: plan.per_minute.map(|n| i32::try_from(n).expect("at most 10,000")),
         ..RawPolicy::default()
     };

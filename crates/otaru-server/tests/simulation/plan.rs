@@ -31,6 +31,8 @@ pub enum Target {
     /// Mode 1: current matches too; 2: only later ones.
     Dynamic(i32),
     Verify(Vec<DeviceIndex>),
+    /// Members of the scenario's group.
+    Group,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +49,7 @@ pub struct JobPlan {
     pub retry: Option<(i32, i32)>,
     pub timeout_minutes: Option<i32>,
     pub overwrite: i32,
+    pub multi_module: bool,
     pub need_push: bool,
     pub need_confirm: bool,
 }
@@ -54,16 +57,17 @@ pub struct JobPlan {
 impl JobPlan {
     pub fn draw(chance: &mut Chance, devices: usize) -> Self {
         let package = chance.index(PACKAGES.len());
-        let target = match chance.below(10) {
+        let target = match chance.below(11) {
             0..=2 => Target::All,
             3 | 4 => Target::Gray(u32::try_from(chance.between(1, 100)).expect("a percentage")),
             5 | 6 => Target::Specific(pick(chance, devices, 200)),
             7 => Target::Verify(pick(chance, devices, 10)),
+            8 => Target::Group,
             _ => Target::Dynamic(if chance.percent(60) { 1 } else { 2 }),
         };
-        let is_static = matches!(target, Target::All | Target::Gray(_) | Target::Specific(_));
+        let is_static = !matches!(target, Target::Dynamic(_) | Target::Verify(_));
         let is_dynamic = matches!(target, Target::Dynamic(_));
-        let named = matches!(target, Target::Specific(_) | Target::Verify(_));
+        let named = matches!(target, Target::Specific(_) | Target::Verify(_) | Target::Group);
         let src_versions = match PACKAGES[package].src {
             Some(src) if !named => vec![src],
             None if is_dynamic || (!named && chance.percent(30)) => {
@@ -79,6 +83,7 @@ impl JobPlan {
         let start_after = (is_static && chance.percent(25)).then(|| minutes(chance, 6, 120));
         let finish_after =
             start_after.filter(|_| chance.percent(50)).map(|_| minutes(chance, 61, 180));
+        let multi_module = chance.percent(20);
         Self {
             package,
             src_versions,
@@ -87,9 +92,10 @@ impl JobPlan {
             per_minute: chance.percent(60).then(|| *chance.pick(&[10, 11, 60, 100, 10_000])),
             retry: retry.filter(|_| !matches!(target, Target::Verify(_))),
             timeout_minutes,
-            overwrite: if chance.percent(40) { 2 } else { 1 },
+            overwrite: if !multi_module && chance.percent(40) { 2 } else { 1 },
+            multi_module,
             need_push: chance.percent(80),
-            need_confirm: is_static && chance.percent(10),
+            need_confirm: is_static && chance.percent(15),
             target,
         }
     }

@@ -40,6 +40,8 @@ pub struct Outcome {
 pub struct Tally {
     pub simulated_ms: u64,
     pub crashes: u64,
+    /// Changes of the disk that a fault has met.
+    pub faults: u64,
     pub devices: u64,
     pub jobs: u64,
     pub pushes: u64,
@@ -155,12 +157,15 @@ impl Scenario {
                 self.crash().await;
                 continue;
             }
-            match self.chance.below(20) {
+            match self.chance.below(25) {
                 0 => self.crash().await,
                 1 => self.step_clock().await,
                 2 => self.fail_disk().await,
                 3..=9 => self.create_job().await,
                 10..=12 => self.cancel_job().await,
+                13 | 14 => self.confirm_all().await,
+                15 | 16 => self.reupgrade_some().await,
+                17 => self.cancel_strategy().await,
                 _ => {}
             }
             self.look().await;
@@ -195,8 +200,12 @@ impl Scenario {
 
     fn finish(self) -> Outcome {
         let witness = self.world.witness.borrow();
-        let tally =
-            Tally { simulated_ms: self.world.now_ms(), pushes: witness.pushes, ..self.tally };
+        let tally = Tally {
+            simulated_ms: self.world.now_ms(),
+            pushes: witness.pushes,
+            faults: self.disk.lock().faults.injected,
+            ..self.tally
+        };
         Outcome {
             broken: witness.broken.clone(),
             fingerprint: witness.trace.fingerprint(),
@@ -344,6 +353,59 @@ impl Scenario {
         }
     }
 
+    /// Consents to ten tasks that wait for it.
+    async fn confirm_all(&mut self) {
+        let Some(scan) = self.look().await else { return };
+        let Some(node) = &self.node else { return };
+        let tasks = scan.jobs.iter().flat_map(|job| &job.tasks);
+        let waiting = tasks.filter(|task| task.status == TaskStatus::Confirm);
+        let ids: Vec<String> = waiting.take(10).map(|task| task.id.to_string()).collect();
+        self.world.note(&format!("consent to {ids:?}"));
+        if let Answer::Refused(code) = node.confirm(&self.seeded, ids).await {
+            self.world.note(&format!("the consent is refused: {code}"));
+        }
+    }
+
+    /// Starts some tasks again that have ended badly, all of one job.
+    async fn reupgrade_some(&mut self) {
+        let Some(scan) = self.look().await else { return };
+        if scan.jobs.is_empty() {
+            return;
+        }
+        let job = &scan.jobs[self.chance.index(scan.jobs.len())];
+        let ended = |status| matches!(status, TaskStatus::Failed | TaskStatus::Canceled);
+        let tasks: Vec<_> = job.tasks.iter().filter(|task| ended(task.status)).collect();
+        let from = self.chance.index(tasks.len().max(1));
+        let most = usize::try_from(self.chance.between(1, 10)).expect("a small number");
+        let tasks: Vec<_> = tasks.into_iter().skip(from).take(most).collect();
+        let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
+        let Some(node) = &self.node else { return };
+        self.world.note(&format!("reupgrade of job {}: {ids:?}", job.tag));
+        match node.reupgrade(&self.seeded, &job.job.id, ids).await {
+            Answer::Refused(code) => {
+                self.world.note(&format!("the reupgrade is refused: {code}"));
+            }
+            Answer::Done(()) | Answer::Lost => {
+                self.history.restarted(tasks.iter().map(|task| task.no));
+                self.world.witness.borrow_mut().job_was_reopened(job.tag);
+                let later = self.world.now_ms() + 3 * HOUR;
+                self.settled_at = self.settled_at.max(later);
+            }
+        }
+    }
+
+    async fn cancel_strategy(&mut self) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let (tag, id) = self.chance.pick(&self.jobs).clone();
+        let Some(node) = &self.node else { return };
+        self.world.note(&format!("cancel of the policy of job {tag}"));
+        if let Answer::Refused(code) = node.cancel_strategy(&self.seeded, &id).await {
+            self.world.note(&format!("it is refused: {code}"));
+        }
+    }
+
     /// Reads all tables and checks what holds at any time.
     async fn look(&mut self) -> Option<Scan> {
         let node = self.node.as_ref()?;
@@ -379,6 +441,7 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         self.simulated_ms += other.simulated_ms;
         self.crashes += other.crashes;
+        self.faults += other.faults;
         self.devices += other.devices;
         self.jobs += other.jobs;
         self.pushes += other.pushes;

@@ -100,6 +100,12 @@ impl Witness {
         self.canceled.insert(job, at_ms);
     }
 
+    /// Tasks of the job were started again, or may have been: it pushes again.
+    pub fn job_was_reopened(&mut self, job: JobTag) {
+        self.canceled.remove(&job);
+        self.plain.remove(&job);
+    }
+
     /// The device counts as told of the job, whether it heard of it or not: what comes later is no first push.
     pub fn was_told(&mut self, job: JobTag, device: DeviceIndex) {
         self.told.insert((job, device));

@@ -10,7 +10,7 @@ use crate::disk::{Disk, Loss};
 use crate::fault::Fault;
 use crate::fleet::{World, live};
 use crate::invariants::{Scan, check_final};
-use crate::node::{Answer, LogLimits, Node, Promise, Seeded};
+use crate::node::{LogLimits, Node, Promise, Seeded};
 use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan, Target};
 use crate::witness::Witness;
 use otaru_server::clock::Clock;
@@ -164,6 +164,7 @@ fn job(package: usize, target: Target) -> JobPlan {
         retry: None,
         timeout_minutes: Some(60),
         overwrite: 1,
+        multi_module: false,
         need_push: true,
         need_confirm: false,
     }
@@ -228,6 +229,8 @@ impl Scenario {
         self.until(121, loss).await;
         self.confirm_all().await;
         self.create(job(0, Target::Verify(vec![0, 5])), false).await;
+        self.create(JobPlan { multi_module: true, ..job(1, Target::Group) }, false).await;
+        self.reupgrade_some().await;
         self.until(150, loss).await;
         self.world.end_chaos();
         for half_hour in 1.. {
@@ -264,18 +267,6 @@ impl Scenario {
     async fn cancel_tag(&mut self, tag: usize) {
         if let Some((_, id)) = self.jobs.iter().find(|(found, _)| *found == tag).cloned() {
             self.cancel(tag, &id, CANCEL_EVERYTHING).await;
-        }
-    }
-
-    /// Consents to everything that waits for it.
-    async fn confirm_all(&mut self) {
-        let Some(scan) = self.look().await else { return };
-        let Some(node) = &self.node else { return };
-        let tasks = scan.jobs.iter().flat_map(|job| &job.tasks);
-        let waiting = tasks.filter(|task| task.status == otaru_core::task::TaskStatus::Confirm);
-        let ids = waiting.map(|task| task.id.to_string()).collect();
-        if let Answer::Refused(code) = node.confirm(&self.seeded, ids).await {
-            self.world.note(&format!("the consent is refused: {code}"));
         }
     }
 

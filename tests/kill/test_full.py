@@ -47,7 +47,7 @@ def test_a_server_whose_files_may_not_grow_acknowledges_nothing_and_goes_on_with
     new = {"ProductKey": fleet.product_key, "DeviceName": "later"}
     assert report(own_server, device, "1.0")
     with NoRoom(own_server):
-        assert refusal(fleet.cloud, "RegisterDevice", **new)[0] == "ServiceUnavailable"
+        assert refusal(fleet.cloud, "RegisterDevice", **new)[0] == "iot.device.CreateDeviceFailed"
         assert not report(own_server, device, "2.0"), "a report is acknowledged that can't be kept"
         # What is there can be read.
         assert fleet.detail(device["DeviceName"])["FirmwareVersion"] == "1.0"

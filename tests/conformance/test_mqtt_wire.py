@@ -186,7 +186,6 @@ def test_garbage_ends_its_own_connection_only(server, wire, fleet, sent):
         ({"keepalive": 29}, b"\x20\x02\x00\x02"),
         ({"keepalive": 1201}, b"\x20\x02\x00\x02"),
         ({"keepalive": 0}, b"\x20\x02\x00\x02"),
-        ({"level": 9}, b"\x20\x02\x00\x01"),
     ],
     ids=str,
 )

@@ -7,7 +7,7 @@ import struct
 from device import credentials
 from server import HANG_SECONDS
 
-CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
+CONNECT, CONNACK, PUBLISH, PUBACK, DISCONNECT = 1, 2, 3, 4, 14
 
 
 def text(value):
@@ -128,6 +128,10 @@ class Dialogue:
         body = self._exactly(length)
         end = 2 + struct.unpack(">H", body[:2])[0]
         return body[2:end].decode(), body[end:]
+
+    def is_closed(self):
+        """Whether the server says nothing more and closes."""
+        return self.socket.recv(1) == b""
 
     def _exactly(self, size):
         data = b""

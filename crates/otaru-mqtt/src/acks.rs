@@ -1,6 +1,6 @@
 //! Acknowledgements that leave in the order of what they acknowledge, whenever the work behind them ends.
 
-use crate::packet::PacketId;
+use crate::packet::{PacketId, Reason};
 use std::collections::VecDeque;
 
 /// A message that waits for its acknowledgement. Good for the queue that gave it, once.
@@ -10,7 +10,7 @@ pub struct Ticket(u64);
 /// What was received at QoS 1 and isn't acknowledged yet, oldest first. Holds no memory while empty.
 #[derive(Debug, Default)]
 pub struct OrderedAcks {
-    waiting: VecDeque<(PacketId, bool)>,
+    waiting: VecDeque<(PacketId, Option<Reason>)>,
     /// Ticket of the first that waits.
     first: u64,
 }
@@ -22,20 +22,23 @@ impl OrderedAcks {
         if self.waiting.iter().any(|(waiting, _)| *waiting == packet_id) {
             return None;
         }
-        self.waiting.push_back((packet_id, false));
+        self.waiting.push_back((packet_id, None));
         Some(Ticket(self.first + self.waiting.len() as u64 - 1))
     }
 
-    /// Marks the work behind `ticket` as done and returns the ids whose acknowledgements may leave now, in order.
-    /// An unknown ticket changes nothing.
-    pub fn done(&mut self, ticket: Ticket) -> Vec<PacketId> {
+    /// Marks the work behind `ticket` as done, with what became of it, and returns the ids whose acknowledgements may
+    /// leave now, in order. An unknown ticket changes nothing.
+    pub fn done(&mut self, ticket: Ticket, reason: Reason) -> Vec<(PacketId, Reason)> {
         let place = ticket.0.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        if let Some((_, is_done)) = place.and_then(|place| self.waiting.get_mut(place)) {
-            *is_done = true;
+        if let Some((_, done)) = place.and_then(|place| self.waiting.get_mut(place)) {
+            *done = Some(reason);
         }
-        let ready = self.waiting.iter().take_while(|(_, is_done)| *is_done).count();
-        self.first += ready as u64;
-        let ids = self.waiting.drain(..ready).map(|(packet_id, _)| packet_id).collect();
+        let mut ids = Vec::new();
+        while let Some(&(packet_id, Some(reason))) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.first += 1;
+            ids.push((packet_id, reason));
+        }
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
@@ -59,16 +62,19 @@ mod tests {
         PacketId::new(number).unwrap()
     }
 
+    const OK: Reason = Reason::SUCCESS;
+    const NO: Reason = Reason::NOT_AUTHORIZED;
+
     #[test]
-    fn acknowledgements_leave_in_the_order_of_arrival() {
+    fn acknowledgements_leave_in_the_order_of_arrival_each_with_its_reason() {
         let mut acks = OrderedAcks::default();
         let tickets: Vec<_> = [7, 3, 9].map(|n| acks.push(id(n)).unwrap()).to_vec();
-        assert_eq!(acks.done(tickets[2]), []);
-        assert_eq!(acks.done(tickets[0]), [id(7)]);
-        assert_eq!(acks.done(tickets[1]), [id(3), id(9)]);
+        assert_eq!(acks.done(tickets[2], OK), []);
+        assert_eq!(acks.done(tickets[0], OK), [(id(7), OK)]);
+        assert_eq!(acks.done(tickets[1], NO), [(id(3), NO), (id(9), OK)]);
         assert!(acks.is_empty());
         let again = acks.push(id(7)).unwrap();
-        assert_eq!(acks.done(again), [id(7)]);
+        assert_eq!(acks.done(again, OK), [(id(7), OK)]);
     }
 
     #[test]
@@ -76,7 +82,7 @@ mod tests {
         let mut acks = OrderedAcks::default();
         let ticket = acks.push(id(5)).unwrap();
         assert_eq!(acks.push(id(5)), None);
-        assert_eq!(acks.done(ticket), [id(5)]);
+        assert_eq!(acks.done(ticket, OK), [(id(5), OK)]);
         assert!(acks.push(id(5)).is_some());
     }
 
@@ -84,9 +90,9 @@ mod tests {
     fn a_ticket_is_good_once() {
         let mut acks = OrderedAcks::default();
         let first = acks.push(id(1)).unwrap();
-        assert_eq!(acks.done(first), [id(1)]);
+        assert_eq!(acks.done(first, OK), [(id(1), OK)]);
         let second = acks.push(id(2)).unwrap();
-        assert_eq!(acks.done(first), []);
-        assert_eq!(acks.done(second), [id(2)]);
+        assert_eq!(acks.done(first, OK), []);
+        assert_eq!(acks.done(second, OK), [(id(2), OK)]);
     }
 }

@@ -1,4 +1,4 @@
-//! A device's end of one connection, for devices that we play ourselves.
+//! A device's end of one connection of MQTT 3.1.1, for devices that we play ourselves.
 
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::framer::Framer;
@@ -8,6 +8,9 @@ use bytestring::ByteString;
 
 /// Longest packet in bytes that a client takes: a message of 256 KiB with its topic.
 pub const PACKET_BYTES_MAX: usize = 257 * 1024;
+
+/// What it speaks.
+const VERSION: Version = Version::V311;
 
 /// What a server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl Client {
     /// # Errors
     /// [`EncodeError`] when a text is longer than 65,535 bytes.
     pub fn connect(&self, connect: Connect, out: &mut BytesMut) -> Result<(), EncodeError> {
-        codec::encode(Packet::Connect(Box::new(Connect { version: Version::V311, ..connect })), out)
+        encode(Packet::Connect(Box::new(Connect { version: VERSION, ..connect })), out)
     }
 
     /// # Errors
@@ -66,7 +69,8 @@ impl Client {
         out: &mut BytesMut,
     ) -> Result<PacketId, EncodeError> {
         let packet_id = self.next_id();
-        codec::encode(Packet::Subscribe { packet_id, filters }, out)?;
+        let filters = filters.into_iter().map(|(filter, qos)| (filter, qos.into())).collect();
+        encode(Packet::Subscribe { packet_id, id: None, filters }, out)?;
         Ok(packet_id)
     }
 
@@ -78,7 +82,7 @@ impl Client {
         out: &mut BytesMut,
     ) -> Result<PacketId, EncodeError> {
         let packet_id = self.next_id();
-        codec::encode(Packet::Unsubscribe { packet_id, filters }, out)?;
+        encode(Packet::Unsubscribe { packet_id, filters }, out)?;
         Ok(packet_id)
     }
 
@@ -94,8 +98,9 @@ impl Client {
         out: &mut BytesMut,
     ) -> Result<Option<PacketId>, EncodeError> {
         let packet_id = (qos != Qos::AtMostOnce).then(|| self.next_id());
-        let publish = Publish { topic, payload, qos, packet_id, dup: false, retain: false };
-        codec::encode(Packet::Publish(publish), out)?;
+        let (dup, retain, properties) = (false, false, None);
+        let publish = Publish { topic, payload, qos, packet_id, dup, retain, properties };
+        encode(Packet::Publish(publish), out)?;
         Ok(packet_id)
     }
 
@@ -111,12 +116,13 @@ impl Client {
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
         let (qos, packet_id) = (Qos::AtLeastOnce, Some(packet_id));
-        let publish = Publish { topic, payload, qos, packet_id, dup: true, retain: false };
-        codec::encode(Packet::Publish(publish), out)
+        let (dup, retain, properties) = (true, false, None);
+        let publish = Publish { topic, payload, qos, packet_id, dup, retain, properties };
+        encode(Packet::Publish(publish), out)
     }
 
     pub fn puback(&self, packet_id: PacketId, out: &mut BytesMut) {
-        write(Packet::PubAck(packet_id), out);
+        write(Packet::puback(packet_id), out);
     }
 
     pub fn ping(&self, out: &mut BytesMut) {
@@ -124,7 +130,7 @@ impl Client {
     }
 
     pub fn disconnect(&self, out: &mut BytesMut) {
-        write(Packet::Disconnect, out);
+        write(Packet::GOODBYE, out);
     }
 
     /// The next event in what was kept and then `input`, which moves past what was used; `None` when all of it is
@@ -133,23 +139,26 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when the server doesn't speak MQTT.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<ClientEvent>, ClientError> {
-        let Some(packet) = self.framer.next(input, PACKET_BYTES_MAX)? else { return Ok(None) };
+        let mut version = VERSION;
+        let Some(packet) = self.framer.next(input, PACKET_BYTES_MAX, &mut version)? else {
+            return Ok(None);
+        };
         Ok(Some(match packet {
-            Packet::ConnAck { session_present, code } => {
+            Packet::ConnAck { session_present, code, .. } => {
                 ClientEvent::ConnAck { session_present, code }
             }
             Packet::Publish(Publish { topic, payload, packet_id, dup, .. }) => {
                 ClientEvent::Publish { topic, payload, packet_id, dup }
             }
-            Packet::PubAck(packet_id) => ClientEvent::PubAck(packet_id),
+            Packet::PubAck(packet_id, _) => ClientEvent::PubAck(packet_id),
             Packet::SubAck { packet_id, codes } => ClientEvent::SubAck { packet_id, codes },
-            Packet::UnsubAck(packet_id) => ClientEvent::UnsubAck(packet_id),
+            Packet::UnsubAck { packet_id, .. } => ClientEvent::UnsubAck(packet_id),
             Packet::PingResp => ClientEvent::Pong,
             Packet::Connect(_)
             | Packet::Subscribe { .. }
             | Packet::Unsubscribe { .. }
             | Packet::PingReq
-            | Packet::Disconnect => return Err(ClientError::Direction),
+            | Packet::Disconnect { .. } => return Err(ClientError::Direction),
         }))
     }
 
@@ -158,6 +167,10 @@ impl Client {
     }
 }
 
+fn encode(packet: Packet, out: &mut BytesMut) -> Result<(), EncodeError> {
+    codec::encode(packet, VERSION, out)
+}
+
 fn write(packet: Packet, out: &mut BytesMut) {
-    codec::encode(packet, out).expect("packets without text are short");
+    encode(packet, out).expect("packets without text are short");
 }

@@ -1,7 +1,7 @@
 //! Cuts a byte stream into packets and keeps nothing but an incomplete tail.
 
 use crate::codec::{self, DecodeError};
-use crate::packet::Packet;
+use crate::packet::{Packet, Version};
 
 /// The part of a stream that came but isn't decoded yet. Holds no memory between whole packets.
 #[derive(Debug, Default)]
@@ -13,17 +13,22 @@ pub struct Framer {
 
 impl Framer {
     /// The next packet of what was kept and then `input`, which moves past what was used. `None` when the packet
-    /// isn't whole yet; `input` is then kept and empty.
+    /// isn't whole yet; `input` is then kept and empty. `version` is as for [`codec::decode`].
     ///
     /// # Errors
     /// [`DecodeError`] when the stream is no MQTT or announces a packet of more than `max` bytes, header included.
-    pub fn next(&mut self, input: &mut &[u8], max: usize) -> Result<Option<Packet>, DecodeError> {
+    pub fn next(
+        &mut self,
+        input: &mut &[u8],
+        max: usize,
+        version: &mut Version,
+    ) -> Result<Option<Packet>, DecodeError> {
         if self.tail.is_empty() {
             return match codec::frame_length(input, max)? {
                 Some(length) if length <= input.len() => {
                     let (frame, rest) = input.split_at(length);
                     *input = rest;
-                    codec::decode(frame).map(Some)
+                    codec::decode(frame, version).map(Some)
                 }
                 _ => {
                     self.keep(input);
@@ -35,7 +40,7 @@ impl Framer {
         let missing = length.saturating_sub(self.tail.len() - self.read);
         self.take(input, missing.min(input.len()));
         let Some(frame) = self.tail.get(self.read..self.read + length) else { return Ok(None) };
-        let packet = codec::decode(frame)?;
+        let packet = codec::decode(frame, version)?;
         self.read += length;
         if self.read == self.tail.len() {
             *self = Self::default();

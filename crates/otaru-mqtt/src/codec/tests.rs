@@ -1,4 +1,5 @@
 use super::*;
+use crate::packet::{Connect, ConnectCode, Publish, SubscribeCode};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -8,8 +9,12 @@ fn id(number: u16) -> crate::packet::PacketId {
 
 fn encoded(packet: Packet) -> BytesMut {
     let mut out = BytesMut::new();
-    encode(packet, &mut out).unwrap();
+    encode(packet, Version::V311, &mut out).unwrap();
     out
+}
+
+fn decode(frame: &[u8]) -> Result<Packet, DecodeError> {
+    super::decode(frame, &mut Version::V311)
 }
 
 #[test]
@@ -28,7 +33,7 @@ fn packets_that_break_a_rule_are_refused() {
         (b"\x10\x04\0\x04MQ", Malformed),
         // Names and levels that don't belong together or aren't spoken.
         (b"\x10\x0d\0\x04MQTT\x03\x02\0\x3c\0\x01a", Version),
-        (b"\x10\x0d\0\x04MQTT\x05\x02\0\x3c\0\x01a", Version),
+        (b"\x10\x0d\0\x04MQTT\x06\x02\0\x3c\0\x01a", Version),
         (b"\x10\x0f\0\x06MQIsdp\x04\x02\0\x3c\0\x01a", Version),
         (b"\x10\x0d\0\x04MQTX\x04\x02\0\x3c\0\x01a", Version),
         // An empty client id whose session is to be kept; NUL and non-UTF-8 in texts.
@@ -89,14 +94,19 @@ fn connects_of_both_versions_are_read() {
     assert_eq!((old.version, old.keepalive_s, &*old.client_id), (Version::V31, 60, "a"));
     let will = b"\x10\x19\0\x04MQTT\x04\xce\0\x3c\0\x01a\0\x01t\0\x01m\0\x01u\0\x01p";
     let Packet::Connect(new) = decode(will).unwrap() else { panic!("no CONNECT") };
-    assert!(new.has_will && new.clean_session);
+    assert!(new.will.is_some() && new.clean_session);
     assert_eq!(new.username.as_deref(), Some("u"));
     assert_eq!(new.password.as_deref(), Some(&b"p"[..]));
 }
 
 #[test]
 fn a_connack_has_four_bytes() {
-    let ack = Packet::ConnAck { session_present: true, code: ConnectCode::NotAuthorized };
+    let ack = Packet::ConnAck {
+        session_present: true,
+        code: ConnectCode::NotAuthorized,
+        welcome: None,
+        text: None,
+    };
     assert_eq!(&encoded(ack)[..], b"\x20\x02\x01\x05");
 }
 
@@ -111,6 +121,7 @@ fn what_cannot_be_written_leaves_the_output_as_it_was() {
             packet_id,
             dup: false,
             retain: false,
+            properties: None,
         })
     };
     for packet in [
@@ -119,7 +130,8 @@ fn what_cannot_be_written_leaves_the_output_as_it_was() {
         publish("a", Qos::AtMostOnce, Some(id(1))),
         Packet::Subscribe {
             packet_id: id(1),
-            filters: vec![(long.as_str().into(), Qos::AtMostOnce)],
+            id: None,
+            filters: vec![(long.as_str().into(), Qos::AtMostOnce.into())],
         },
         Packet::Unsubscribe { packet_id: id(1), filters: vec![long.as_str().into()] },
         Packet::Connect(Box::new(Connect {
@@ -127,9 +139,11 @@ fn what_cannot_be_written_leaves_the_output_as_it_was() {
             ..Connect::default()
         })),
     ] {
-        let mut out = BytesMut::from(&b"before"[..]);
-        assert_eq!(encode(packet, &mut out), Err(EncodeError));
-        assert_eq!(&out[..], b"before");
+        for version in [Version::V311, Version::V5] {
+            let mut out = BytesMut::from(&b"before"[..]);
+            assert_eq!(encode(packet.clone(), version, &mut out), Err(EncodeError));
+            assert_eq!(&out[..], b"before");
+        }
     }
 }
 
@@ -182,28 +196,31 @@ pub(crate) fn any_packet() -> impl Strategy<Value = Packet> {
                 client_id,
                 username,
                 password,
-                has_will: false,
+                ..Connect::default()
             }))
         }),
         any::<bool>().prop_map(|session_present| Packet::ConnAck {
             session_present,
-            code: ConnectCode::ServerUnavailable
+            code: ConnectCode::ServerUnavailable,
+            welcome: None,
+            text: None
         }),
         publish.prop_map(|(topic, payload, qos, id, dup, retain)| {
             let packet_id = (qos != Qos::AtMostOnce).then_some(id);
             let dup = dup && packet_id.is_some();
-            Packet::Publish(Publish { topic, payload, qos, packet_id, dup, retain })
+            let properties = None;
+            Packet::Publish(Publish { topic, payload, qos, packet_id, dup, retain, properties })
         }),
-        id().prop_map(Packet::PubAck),
-        (id(), vec((text(), qos()), 1..9))
-            .prop_map(|(packet_id, filters)| Packet::Subscribe { packet_id, filters }),
+        id().prop_map(Packet::puback),
+        (id(), vec((text(), qos().prop_map(Into::into)), 1..9))
+            .prop_map(|(packet_id, filters)| Packet::Subscribe { packet_id, id: None, filters }),
         (id(), vec(code, 1..9)).prop_map(|(packet_id, codes)| Packet::SubAck { packet_id, codes }),
         (id(), vec(text(), 1..9))
             .prop_map(|(packet_id, filters)| Packet::Unsubscribe { packet_id, filters }),
-        id().prop_map(Packet::UnsubAck),
+        id().prop_map(|packet_id| Packet::UnsubAck { packet_id, existed: Vec::new() }),
         Just(Packet::PingReq),
         Just(Packet::PingResp),
-        Just(Packet::Disconnect),
+        Just(Packet::GOODBYE),
     ]
 }
 

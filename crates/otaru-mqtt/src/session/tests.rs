@@ -27,13 +27,13 @@ fn connected() -> Session {
     let mut session = session();
     let event = session.next(&mut &connect(60)[..], 0).unwrap();
     assert!(matches!(event, Some(Event::Connect(_))));
-    session.accept(false, &mut BytesMut::new());
+    session.accept(false, Granted::default(), &mut BytesMut::new());
     session
 }
 
 fn bytes(packet: Packet) -> Vec<u8> {
     let mut out = BytesMut::new();
-    codec::encode(packet, &mut out).unwrap();
+    codec::encode(packet, Version::V311, &mut out).unwrap();
     out.to_vec()
 }
 
@@ -41,7 +41,8 @@ fn publish(qos: Qos, number: u16, payload: &'static [u8]) -> Vec<u8> {
     let packet_id = (qos != Qos::AtMostOnce).then(|| id(number));
     let payload = Bytes::from_static(payload);
     let topic = "/t".into();
-    bytes(Packet::Publish(Publish { topic, payload, qos, packet_id, dup: false, retain: false }))
+    let (dup, retain, properties) = (false, false, None);
+    bytes(Packet::Publish(Publish { topic, payload, qos, packet_id, dup, retain, properties }))
 }
 
 fn ticket(session: &mut Session, input: &[u8]) -> Ticket {
@@ -71,12 +72,16 @@ fn a_stranger_cannot_announce_more_than_a_connect() {
 
 #[test]
 fn refusals_have_their_code() {
-    let code = |bytes: &[u8]| session().next(&mut &bytes[..], 0).unwrap_err().connect_code();
+    let code = |bytes: &[u8]| {
+        let mut session = session();
+        let error = session.next(&mut &bytes[..], 0).unwrap_err();
+        error.connect_code(session.version())
+    };
     for (bytes, want) in [
         (&connect(29)[..], Some(ConnectCode::NotAuthorized)),
         (&connect(0), Some(ConnectCode::NotAuthorized)),
         (&connect(1_201), Some(ConnectCode::NotAuthorized)),
-        (b"\x10\x0d\0\x04MQTT\x05\x02\0\x3c\0\x01a", Some(ConnectCode::UnacceptableVersion)),
+        (b"\x10\x0d\0\x04MQTT\x06\x02\0\x3c\0\x01a", Some(ConnectCode::UnacceptableVersion)),
         (b"\x10\x0c\0\x04MQTT\x04\0\0\x3c\0\0", Some(ConnectCode::IdentifierRejected)),
         (b"\x10\x0d\0\x04MQTT\x04\x03\0\x3c\0\x01a", None),
         (b"\x16\x03\x01\x02\0", None),
@@ -92,7 +97,10 @@ fn refusals_have_their_code() {
 fn what_only_servers_send_and_qos_2_close_the_connection() {
     for (packet, error) in [
         (bytes(Packet::PingResp), ProtocolError::Direction),
-        (bytes(Packet::UnsubAck(id(1))), ProtocolError::Direction),
+        (
+            bytes(Packet::UnsubAck { packet_id: id(1), existed: Vec::new() }),
+            ProtocolError::Direction,
+        ),
         (publish(Qos::ExactlyOnce, 1, b""), ProtocolError::Qos2),
         (
             bytes(Packet::Publish(Publish {
@@ -102,6 +110,7 @@ fn what_only_servers_send_and_qos_2_close_the_connection() {
                 packet_id: None,
                 dup: false,
                 retain: false,
+                properties: None,
             })),
             ProtocolError::PayloadTooLarge(256 * 1024 + 1),
         ),
@@ -121,7 +130,7 @@ fn nothing_is_read_while_connect_is_judged() {
     assert_eq!(session.next(&mut input, 0), Ok(None));
     assert!(!session.wants_input() && session.has_kept() && input.is_empty());
     let mut out = BytesMut::new();
-    session.accept(true, &mut out);
+    session.accept(true, Granted::default(), &mut out);
     assert_eq!(&out[..], b"\x20\x02\x01\0");
     assert_eq!(session.next(&mut &[][..], 0), Ok(Some(Event::Ping)));
     assert!(!session.has_kept());
@@ -132,8 +141,8 @@ fn a_refused_client_hears_why_and_nothing_else() {
     let mut session = session();
     session.next(&mut &connect(60)[..], 0).unwrap();
     let mut out = BytesMut::new();
-    session.refuse(ConnectCode::BadUsernameOrPassword, &mut out);
-    session.accept(false, &mut out);
+    session.refuse(ConnectCode::BadUsernameOrPassword, Some("why".into()), &mut out);
+    session.accept(false, Granted::default(), &mut out);
     assert_eq!(&out[..], b"\x20\x02\0\x04");
     assert!(session.is_closed());
 }
@@ -177,7 +186,7 @@ fn the_window_of_unacknowledged_messages_is_limited() {
         (0..100).map(|_| send(&mut session, Qos::AtLeastOnce).unwrap().unwrap()).collect();
     assert_eq!(send(&mut session, Qos::AtLeastOnce), Err(PublishError::WindowFull));
     assert_eq!(send(&mut session, Qos::AtMostOnce), Ok(None));
-    let ack = bytes(Packet::PubAck(ids[50]));
+    let ack = bytes(Packet::puback(ids[50]));
     assert_eq!(session.next(&mut &ack[..], 0), Ok(Some(Event::PubAck(ids[50]))));
     // An acknowledgement of nothing is no event.
     assert_eq!(session.next(&mut &ack[..], 0), Ok(None));
@@ -197,7 +206,7 @@ fn silence_ends_after_one_and_a_half_keepalives_and_only_whole_packets_are_heard
     let mut session = Session::new(Arc::new(Limits::default()), 1_000);
     assert_eq!(session.deadline_ms(), 11_000);
     session.next(&mut &connect(60)[..], 5_000).unwrap();
-    session.accept(false, &mut BytesMut::new());
+    session.accept(false, Granted::default(), &mut BytesMut::new());
     assert_eq!(session.deadline_ms(), 95_000);
     assert_eq!(session.next(&mut &b"\xc0"[..], 50_000), Ok(None));
     assert_eq!(session.deadline_ms(), 95_000);
@@ -218,7 +227,7 @@ fn an_idle_session_is_small_and_holds_no_buffer() {
     let first = ticket(&mut session, &half[5..]);
     session.ack(first, &mut BytesMut::new());
     let sent = session.publish("/t".into(), Bytes::new(), Qos::AtLeastOnce, &mut BytesMut::new());
-    let ack = bytes(Packet::PubAck(sent.unwrap().unwrap()));
+    let ack = bytes(Packet::puback(sent.unwrap().unwrap()));
     session.next(&mut &ack[..], 0).unwrap();
     assert!(!session.has_kept() && session.acks.is_empty());
     assert_eq!(session.in_flight.capacity(), 0);
@@ -239,14 +248,18 @@ fn client_and_session_understand_each_other() {
     let mut input = &up[..];
     while let Ok(Some(event)) = session.next(&mut input, 0) {
         match event {
-            Event::Subscribe { packet_id, filters } => {
-                let codes = filters.iter().map(|(_, qos)| SubscribeCode::Granted(*qos)).collect();
+            Event::Subscribe { packet_id, filters, .. } => {
+                let granted =
+                    |(_, options): &(_, SubscribeOptions)| SubscribeCode::Granted(options.qos);
+                let codes = filters.iter().map(granted).collect();
                 session.suback(packet_id, codes, &mut down);
             }
-            Event::Unsubscribe { packet_id, .. } => session.unsuback(packet_id, &mut down),
+            Event::Unsubscribe { packet_id, .. } => {
+                session.unsuback(packet_id, vec![true], &mut down);
+            }
             Event::Publish { ticket, .. } => session.ack(ticket.unwrap(), &mut down),
             Event::Ping => session.pingresp(&mut down),
-            Event::Disconnect | Event::PubAck(_) => {}
+            Event::Disconnect { .. } | Event::PubAck(_) => {}
             Event::Connect(_) => panic!("connected already"),
         }
     }
@@ -291,7 +304,7 @@ fn events(stream: &[u8], cuts: &[usize]) -> (Vec<Event>, Option<ProtocolError>) 
             match session.next(&mut piece, 0) {
                 Ok(Some(event)) => {
                     match &event {
-                        Event::Connect(_) => session.accept(false, &mut out),
+                        Event::Connect(_) => session.accept(false, Granted::default(), &mut out),
                         Event::Publish { ticket: Some(ticket), .. } => {
                             session.ack(*ticket, &mut out);
                         }

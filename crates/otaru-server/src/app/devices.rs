@@ -336,11 +336,7 @@ impl App {
         self.follower.follow(effects);
         let mut lost = Vec::new();
         for Letter { due, topic, text, was_queued } in letters {
-            let message = Message {
-                topic: topic.into(),
-                payload: text.into(),
-                qos: otaru_mqtt::packet::Qos::AtLeastOnce,
-            };
+            let message = Message::new(topic, text, otaru_mqtt::packet::Qos::AtLeastOnce);
             if self.registry.deliver(due.peer, message) == Delivery::Gone && was_queued {
                 lost.push(due.ready.task);
             }

@@ -106,6 +106,8 @@ label! {
         /// A signature that the secret of the device doesn't make.
         Signature = "signature",
         Disabled = "disabled",
+        /// What MQTT 5.0 has no place for, or this server not.
+        Protocol = "protocol",
         /// The store could not say.
         Unavailable = "unavailable",
         /// Disabled or deleted while it was looked up.
@@ -165,6 +167,10 @@ label! {
         Offline = "offline",
         /// To a device that has not subscribed to the topic.
         NotSubscribed = "not_subscribed",
+        /// To a device, when its time is over.
+        Expired = "expired",
+        /// To a device that said that it takes no packets so long.
+        TooLarge = "too_large",
         /// To a device that doesn't read: its connection is given up.
         Slow = "slow",
     }

@@ -23,6 +23,8 @@ pub(super) enum Visitor {
 pub(super) struct Credentials {
     pub(super) product_key: ProductKey,
     pub(super) device_name: DeviceName,
+    /// The client named no id, and MQTT 5.0 wants it to be given one.
+    pub(super) is_nameless: bool,
     proof: Proof,
     password: String,
 }
@@ -58,7 +60,8 @@ impl Visitor {
         let credentials = |proof, password| {
             let product_key = product_key.parse().map_err(|_| MALFORMED)?;
             let device_name = device_name.parse().map_err(|_| MALFORMED)?;
-            Ok(Self::Device(Credentials { product_key, device_name, proof, password }))
+            let is_nameless = client_id.base.is_empty();
+            Ok(Self::Device(Credentials { product_key, device_name, is_nameless, proof, password }))
         };
         let grant = match client_id.param("authType") {
             None => {
@@ -91,7 +94,7 @@ impl Visitor {
 impl Credentials {
     /// Whether the password proves knowledge of `secret`.
     pub(super) fn prove(&self, secret: &str) -> bool {
-        let Self { product_key, device_name, proof, password } = self;
+        let Self { product_key, device_name, is_nameless: _, proof, password } = self;
         match proof {
             Proof::Signature(method, content) => method.verify(secret, content, password),
             Proof::Token(client_id) => {

@@ -3,26 +3,27 @@
 mod act;
 mod blocks;
 mod newcomer;
+mod outgoing;
 mod sub_devices;
+mod subscriptions;
 
 use super::TopoAnswer;
 use super::auth::Credentials;
 use super::ends;
-use super::mailbox::{CloseReason, Mailbox, Message};
+use super::mailbox::{CloseReason, Mailbox};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{
     BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Told, Unavailable,
 };
-use crate::metrics::{Dropped, Metrics, Phase, Refused};
+use crate::metrics::{Metrics, Phase, Refused};
 use blocks::{Blocks, first_block};
 use bytes::{Buf, Bytes, BytesMut};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
 use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
-use otaru_mqtt::packet::{ConnectCode, Qos};
-use otaru_mqtt::session::{ProtocolError, PublishError, Session};
-use otaru_mqtt::topic::matches;
+use otaru_mqtt::packet::{ByteString, ConnectCode};
+use otaru_mqtt::session::{ProtocolError, Session};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
@@ -30,6 +31,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use sub_devices::{SubDevices, first_answer};
+use subscriptions::Subscription;
 
 const READ_BYTES: usize = 64 * 1024;
 /// A larger buffer is given back after use.
@@ -64,10 +66,17 @@ pub(super) enum End {
 
 /// What has to come before the socket is read again.
 enum Waiting {
-    /// With how many devices were kicked before it was asked for.
-    Identity(Later<Option<Identity>>, Box<(Credentials, u64)>),
+    Identity(Later<Option<Identity>>, Box<Claim>),
     Place(Later<Later<Told>>, Box<Answer>),
     Enrolment(Later<Result<Enrolled, RegisterError>>, Grant),
+}
+
+/// What a CONNECT says, while its device is looked up.
+struct Claim {
+    credentials: Credentials,
+    /// How many devices were kicked before it was asked for.
+    kicks: u64,
+    session_expiry_s: u32,
 }
 
 /// How a report is answered once it is kept.
@@ -114,8 +123,7 @@ pub(super) struct Connection<D: Devices> {
     online: Option<Box<Online>>,
     /// Until when one may stay who only registers itself; 0 for everybody else.
     guest_until_ms: u64,
-    /// Filters with the quality of service that was granted.
-    subscriptions: Vec<(Box<str>, Qos)>,
+    subscriptions: Vec<Subscription>,
     waiting: Option<Waiting>,
     /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
     reports: VecDeque<(Later<Told>, Box<Answer>)>,
@@ -154,6 +162,12 @@ impl<D: Devices> Connection<D> {
                 break end;
             }
         };
+        if let Some(reason) = ends::reason(end) {
+            // The connection ends whether or not that is heard.
+            let _ = self.write(|session, out| {
+                session.disconnect(reason, Some(end.to_string().into()), out);
+            });
+        }
         let phase = if self.online.is_some() { Phase::Device } else { Phase::Stranger };
         self.metrics().mqtt_ended.count((phase, ends::ended(end)));
         tracing::debug!(address = %self.address, "a device connection ended: {end}");
@@ -256,8 +270,10 @@ impl<D: Devices> Connection<D> {
                 Ok(Some(event)) => self.act(event)?,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    if let (None, Some(code)) = (&self.online, error.connect_code()) {
-                        return self.refuse(code, ends::refused(error));
+                    let code = error.connect_code(self.session.version());
+                    if let (None, Some(code)) = (&self.online, code) {
+                        let text = Some(error.to_string().into());
+                        return self.refuse(code, ends::refused(error), text);
                     }
                     return Err(error.into());
                 }
@@ -268,44 +284,15 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Turns the device away with a CONNACK.
-    fn refuse(&mut self, code: ConnectCode, why: Refused) -> Result<(), End> {
+    fn refuse(
+        &mut self,
+        code: ConnectCode,
+        why: Refused,
+        text: Option<ByteString>,
+    ) -> Result<(), End> {
         self.metrics().mqtt_refused.count(why);
-        self.write(|session, out| session.refuse(code, out))?;
+        self.write(|session, out| session.refuse(code, text, out))?;
         Err(End::Refused(code))
-    }
-
-    /// Writes messages that others left, as far as the socket and the device's window take them.
-    fn empty_mailbox(&mut self) -> Result<(), End> {
-        while self.backlog.is_empty() && self.session.is_connected() {
-            let has_window = self.session.in_flight() < self.gateway.limits.downlink_in_flight_max;
-            let fits = |qos| qos == Qos::AtMostOnce || has_window;
-            let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
-            let Some(qos) = self.heard_at(&message) else {
-                self.metrics().dropped.count(Dropped::NotSubscribed);
-                continue;
-            };
-            let mut outcome = Ok(None);
-            self.write(|session, out| {
-                outcome = session.publish(message.topic, message.payload, qos, out);
-            })?;
-            if let Err(PublishError::Encode(error)) = outcome {
-                tracing::error!(%error, "a message for a device could not be written: {error}");
-            }
-        }
-        Ok(())
-    }
-
-    /// The quality of service at which the device hears a message; `None` when it has not subscribed to its topic.
-    fn heard_at(&self, message: &Message) -> Option<Qos> {
-        let owner = self.online.as_ref().map(|online| &online.owner);
-        let sub = || self.subs.as_ref()?.find(&message.topic);
-        if !owner.is_some_and(|owner| owner.needs_subscription(&message.topic))
-            && !sub().is_some_and(|(sub, _)| sub.needs_subscription(&message.topic))
-        {
-            return Some(message.qos);
-        }
-        let covering = self.subscriptions.iter().filter(|(had, _)| matches(had, &message.topic));
-        Some(covering.map(|(_, granted)| *granted).max()?.min(message.qos))
     }
 
     /// Writes what `compose` makes to the socket, and keeps what that doesn't take.

@@ -4,6 +4,7 @@ use super::connection::End;
 use super::mailbox::CloseReason;
 use crate::metrics::{Ended, Refused};
 use otaru_mqtt::codec::DecodeError;
+use otaru_mqtt::packet::Reason;
 use otaru_mqtt::session::ProtocolError;
 
 /// Under which label the end of a connection is counted.
@@ -27,11 +28,27 @@ pub(super) fn ended(end: End) -> Ended {
     }
 }
 
+/// What a device that speaks MQTT 5.0 is told about the end of its connection, if it can be told anything.
+pub(super) fn reason(end: End) -> Option<Reason> {
+    match end {
+        // It went by itself, or doesn't read.
+        End::Farewell | End::Eof | End::Broken(_) | End::Refused(_) | End::Slow => None,
+        End::Protocol(error) => Some(error.reason()),
+        End::Closed(CloseReason::Slow) => Some(Reason::QUOTA),
+        End::Closed(CloseReason::Replaced) => Some(Reason::TAKEN_OVER),
+        End::Closed(CloseReason::Kicked) => Some(Reason::ADMINISTRATIVE),
+        End::Closed(CloseReason::Silent) => Some(Reason::KEEPALIVE),
+        End::Closed(CloseReason::Shutdown) => Some(Reason::SHUTTING_DOWN),
+        End::Unkept => Some(Reason::UNSPECIFIED),
+    }
+}
+
 /// Why a CONNECT is refused that breaks a rule of MQTT itself.
 pub(super) fn refused(error: ProtocolError) -> Refused {
     match error {
         ProtocolError::Decode(DecodeError::Version) => Refused::Version,
-        // No other error has a code that the client could be told.
-        _ => Refused::ClientId,
+        ProtocolError::Decode(DecodeError::ClientId) => Refused::ClientId,
+        ProtocolError::AuthMethod => Refused::AuthType,
+        _ => Refused::Protocol,
     }
 }

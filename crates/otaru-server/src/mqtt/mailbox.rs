@@ -2,9 +2,11 @@
 
 use super::registry::Peer;
 use bytes::Bytes;
+use otaru_core::time::Timestamp;
 use otaru_core::topology::{SubEnd, SubName};
-use otaru_mqtt::packet::{ByteString, Qos};
+use otaru_mqtt::packet::{ByteString, Properties, Qos};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -24,6 +26,25 @@ pub struct Message {
     pub topic: ByteString,
     pub payload: Bytes,
     pub qos: Qos,
+    pub beside: Option<Arc<Beside>>,
+}
+
+/// What only some messages have beside topic and payload.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beside {
+    /// For devices that speak MQTT 5.0. How long the message is worth being delivered is said by `expires_at`.
+    pub properties: Properties,
+    /// When nobody is to hear it any more.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it was sent to be retained; only devices that ask for it hear so.
+    pub retain: bool,
+}
+
+impl Message {
+    /// Nothing but a topic and a payload.
+    pub fn new(topic: impl Into<ByteString>, payload: impl Into<Bytes>, qos: Qos) -> Self {
+        Self { topic: topic.into(), payload: payload.into(), qos, beside: None }
+    }
 }
 
 /// Why somebody else wants a connection closed.
@@ -153,7 +174,7 @@ mod tests {
     use super::*;
 
     fn message(bytes: usize) -> Message {
-        Message { topic: "/t".into(), payload: vec![0; bytes].into(), qos: Qos::AtMostOnce }
+        Message::new("/t", vec![0; bytes], Qos::AtMostOnce)
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod websocket;
 pub use line::Line;
 pub use link::{Link, MemoryLink};
 pub use listen::{bind, serve};
-pub use mailbox::Message;
+pub use mailbox::{Beside, Message};
 pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use topics::upgrade_topic;
 pub use websocket::WebSocket;

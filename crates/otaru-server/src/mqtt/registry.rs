@@ -313,7 +313,7 @@ mod tests {
     use otaru_mqtt::packet::Qos;
 
     fn message() -> Message {
-        Message { topic: "/t".into(), payload: "x".into(), qos: Qos::AtMostOnce }
+        Message::new("/t", "x", Qos::AtMostOnce)
     }
 
     #[test]

@@ -10,12 +10,14 @@ use otaru_core::signature::device::{SignMethod, connect_content};
 enum Want {
     /// With a CONNACK of this code.
     Code(u8),
+    /// With a CONNACK of MQTT 5.0, of this reason.
+    Reason(u8),
     /// Without a word.
     Silence,
     /// Without a word, once the stranger says that nothing more comes.
     SilenceAtEnd,
 }
-use Want::{Code, Silence, SilenceAtEnd};
+use Want::{Code, Reason, Silence, SilenceAtEnd};
 
 struct Knock {
     name: &'static str,
@@ -160,7 +162,8 @@ fn wrong_connects(scene: &Scene) -> Vec<Knock> {
         knock("no protocol", altered(&good, |connect| connect.name = ""), Code(1)),
         knock("protocol level 0", level(0), Code(1)),
         knock("protocol level 3 by the new name", level(3), Code(1)),
-        knock("protocol level 9", level(9), Code(1)),
+        knock("protocol level 9", level(9), Reason(0x84)),
+        knock("a CONNECT without the properties of its level", level(5), Reason(0x81)),
         knock("the reserved flag", flags(3), Silence),
         knock("a will quality without will", flags(2 | 0x08), Silence),
         knock("a will of quality 3", will(2 | 0x04 | 0x18, b"w"), Silence),
@@ -225,6 +228,9 @@ async fn strangers_are_turned_away_and_change_nothing() {
         let said = wire.rest().await;
         match want {
             Code(code) => assert_eq!(said, [0x20, 2, 0, code], "{name}"),
+            Reason(reason) => {
+                assert_eq!((said[0], &said[2..4]), (0x20, &[0, reason][..]), "{name}");
+            }
             Silence | SilenceAtEnd => assert_eq!(said, b"", "{name}"),
         }
         scene.reports_and_goes(crate::scene::GOOD).await;

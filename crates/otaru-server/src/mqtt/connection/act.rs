@@ -1,44 +1,40 @@
 //! What a connection does about each thing that a device says.
 
-use super::{Answer, Connection, End, Online, Reply, Waiting};
+use super::{Answer, Claim, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::{Credentials, Visitor};
 use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, time_topic, without_query};
-use crate::mqtt::{
-    Devices, FILTERS_PER_SUBSCRIBE_MAX, Identity, Later, REPORTS_MAX, Report, SUBSCRIPTIONS_MAX,
-    Told, Unavailable,
-};
+use crate::mqtt::{Devices, Identity, Later, REPORTS_MAX, Report, Told, Unavailable};
 use bytes::Bytes;
 use otaru_core::message::{Ask, Inform, Progress, Request, Response, code, reply};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::acks::Ticket;
-use otaru_mqtt::packet::{ByteString, Connect, ConnectCode, Qos, SubscribeCode};
-use otaru_mqtt::session::Event;
+use otaru_mqtt::packet::{Connect, ConnectCode, Qos, Reason};
+use otaru_mqtt::session::{Event, Granted};
 use serde_json::Value;
 
 impl<D: Devices> Connection<D> {
     pub(super) fn act(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Connect(connect) => self.connect(&connect),
-            Event::Publish { topic, payload, ticket, dup: _ } => {
+            Event::Publish { topic, payload, ticket, .. } => {
                 if self.session.acks_waiting() >= self.gateway.limits.uplink_in_flight_max {
                     self.metrics().delayed.count(Delayed::Acknowledgements);
                 }
                 self.published(&topic, &payload, ticket)
             }
-            Event::Subscribe { packet_id, filters } => {
-                let codes = self.subscribe(&filters);
+            Event::Subscribe { packet_id, id, filters } => {
+                let codes = self.subscribe(id, &filters);
                 self.write(|session, out| session.suback(packet_id, codes, out))
             }
             Event::Unsubscribe { packet_id, filters } => {
-                self.subscriptions
-                    .retain(|(had, _)| !filters.iter().any(|filter| **filter == **had));
-                self.write(|session, out| session.unsuback(packet_id, out))
+                let existed = self.unsubscribe(&filters);
+                self.write(|session, out| session.unsuback(packet_id, existed, out))
             }
             // The window has room again: the mailbox is looked at before the next wait.
             Event::PubAck(_) => Ok(()),
             Event::Ping => self.write(|session, out| session.pingresp(out)),
-            Event::Disconnect => Err(End::Farewell),
+            Event::Disconnect { .. } => Err(End::Farewell),
         }
     }
 
@@ -48,7 +44,7 @@ impl<D: Devices> Connection<D> {
         let is_newcomer = matches!(visitor, Ok(Visitor::Newcomer(..)));
         if !is_newcomer && !self.gateway.keepalive_s.contains(&connect.keepalive_s) {
             // MQTT has no code for this one.
-            return self.refuse(ConnectCode::NotAuthorized, Refused::Keepalive);
+            return self.refuse(ConnectCode::NotAuthorized, Refused::Keepalive, None);
         }
         match visitor {
             Ok(Visitor::Newcomer(claim, grant)) => {
@@ -59,10 +55,12 @@ impl<D: Devices> Connection<D> {
                 let Credentials { product_key, device_name, .. } = &credentials;
                 let kicks = self.gateway.registry.kicks();
                 let identity = self.gateway.devices.identity(product_key, device_name);
-                self.waiting = Some(Waiting::Identity(identity, Box::new((credentials, kicks))));
+                let session_expiry_s = connect.session_expiry_s;
+                let claim = Claim { credentials, kicks, session_expiry_s };
+                self.waiting = Some(Waiting::Identity(identity, Box::new(claim)));
                 Ok(())
             }
-            Err((code, why)) => self.refuse(code, why),
+            Err((code, why)) => self.refuse(code, why, None),
         }
     }
 
@@ -71,60 +69,35 @@ impl<D: Devices> Connection<D> {
         &mut self,
         result: Result<Option<Identity>, Unavailable>,
     ) -> Result<(), End> {
-        let Some(Waiting::Identity(_, asked)) = self.waiting.take() else { return Ok(()) };
-        let (credentials, kicks) = *asked;
+        let Some(Waiting::Identity(_, claim)) = self.waiting.take() else { return Ok(()) };
+        let Claim { credentials, kicks, session_expiry_s } = *claim;
         let Ok(identity) = result else {
-            return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable);
+            return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable, None);
         };
         // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
         let is_proven = credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
         let why = if identity.is_some() { Refused::Signature } else { Refused::UnknownDevice };
         let Some(identity) = identity.filter(|_| is_proven) else {
-            return self.refuse(ConnectCode::BadUsernameOrPassword, why);
+            return self.refuse(ConnectCode::BadUsernameOrPassword, why, None);
         };
         if identity.disabled {
-            return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled);
+            return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled, None);
         }
-        let Credentials { product_key, device_name, .. } = credentials;
+        let Credentials { product_key, device_name, is_nameless, .. } = credentials;
         let Identity { device, product, is_gateway, .. } = identity;
         let Some(peer) = self.gateway.registry.enter(product, device, &self.mailbox, kicks) else {
-            return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked);
+            return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);
+        };
+        let granted = Granted {
+            client_id: is_nameless.then(|| format!("{product_key}.{device_name}").into()),
+            session_expiry_s: (session_expiry_s > 0).then_some(0),
+            retains: false,
         };
         let owner = Owner { product_key, device_name };
         self.online = Some(Box::new(Online { peer, owner, is_gateway }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.address);
-        self.write(|session, out| session.accept(false, out))
-    }
-
-    fn subscribe(&mut self, filters: &[(ByteString, Qos)]) -> Vec<SubscribeCode> {
-        let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
-        let mut grant = |filter: &str, qos: Qos| {
-            let owner = self.online.as_ref().map(|online| &online.owner);
-            let subs = self.subs.as_ref();
-            let is_ours = || {
-                let sub = subs.and_then(|subs| subs.find(filter));
-                owner.is_some_and(|owner| owner.may_subscribe(filter))
-                    || sub.is_some_and(|(sub, _)| sub.may_subscribe(filter))
-            };
-            if !is_short || !is_ours() {
-                return false;
-            }
-            // Each sub-device brings the room of a device along.
-            let devices = 1 + subs.map_or(0, |subs| subs.count());
-            let is_full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX * devices;
-            match self.subscriptions.iter_mut().find(|(had, _)| **had == *filter) {
-                Some((_, granted)) => *granted = qos,
-                None if is_full => return false,
-                None => self.subscriptions.push((filter.into(), qos)),
-            }
-            true
-        };
-        let code = |(filter, qos): &(ByteString, Qos)| {
-            let qos = (*qos).min(Qos::AtLeastOnce);
-            if grant(filter, qos) { SubscribeCode::Granted(qos) } else { SubscribeCode::Refused }
-        };
-        filters.iter().map(code).collect()
+        self.write(|session, out| session.accept(false, granted, out))
     }
 
     fn published(
@@ -208,6 +181,13 @@ impl<D: Devices> Connection<D> {
     pub(super) fn drop_one(&mut self, ticket: Option<Ticket>, why: Dropped) -> Result<(), End> {
         self.metrics().dropped.count(why);
         self.ack(ticket)
+    }
+
+    /// Acknowledges a message that the device may not send; MQTT 5.0 tells it so.
+    pub(super) fn drop_foreign(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
+        self.metrics().dropped.count(Dropped::Foreign);
+        let Some(ticket) = ticket else { return Ok(()) };
+        self.write(|session, out| session.ack_with(ticket, Reason::NOT_AUTHORIZED, out))
     }
 
     pub(super) fn ack(&mut self, ticket: Option<Ticket>) -> Result<(), End> {

@@ -5,6 +5,7 @@ use crate::metrics::Refused;
 use crate::mqtt::Devices;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_mqtt::packet::ConnectCode;
+use otaru_mqtt::session::Granted;
 
 impl<D: Devices> Connection<D> {
     pub(super) fn enrol(&mut self, claim: Claim, grant: Grant) {
@@ -19,14 +20,14 @@ impl<D: Devices> Connection<D> {
     ) -> Result<(), End> {
         let Some(Waiting::Enrolment(_, grant)) = self.waiting.take() else { return Ok(()) };
         let Ok(outcome) = result else {
-            return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable);
+            return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable, None);
         };
         let Ok(enrolled) = outcome else {
-            return self.refuse(ConnectCode::NotAuthorized, Refused::Registration);
+            return self.refuse(ConnectCode::NotAuthorized, Refused::Registration, None);
         };
         // Its keepalive is not checked, so it gets the time that a stranger has.
         self.guest_until_ms = self.now_ms().saturating_add(self.gateway.limits.connect_timeout_ms);
-        self.write(|session, out| session.accept(false, out))?;
+        self.write(|session, out| session.accept(false, Granted::default(), out))?;
         let (topic, payload) = match grant {
             Grant::Secret => ("/ext/register", enrolled.to_secret()),
             Grant::Token => ("/ext/regnwl", enrolled.to_token()),

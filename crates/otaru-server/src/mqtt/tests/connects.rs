@@ -132,7 +132,7 @@ async fn the_newest_connection_of_a_device_wins_whatever_its_client_id() {
 
     let newer = node.registry.peer(DeviceNo(1)).unwrap();
     assert!(newer.epoch > older.epoch);
-    let message = || Message { topic: "/t".into(), payload: "x".into(), qos: Qos::AtMostOnce };
+    let message = || Message::new("/t", "x", Qos::AtMostOnce);
     assert_eq!(node.registry.deliver(older, message()), Delivery::Gone);
     assert_eq!(node.registry.deliver(newer, message()), Delivery::Accepted);
     assert_eq!(second.message().await, ("/t".into(), "x".into()));

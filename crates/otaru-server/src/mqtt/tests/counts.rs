@@ -156,7 +156,7 @@ async fn every_end_of_a_devices_connection_is_counted_with_its_reason() {
 const INFORM: &str = r#"{"id":1,"params":{"version":"1.0"}}"#;
 
 fn message(topic: &str) -> Message {
-    Message { topic: topic.into(), payload: vec![0; 10_000].into(), qos: Qos::AtMostOnce }
+    Message::new(topic, vec![0; 10_000], Qos::AtMostOnce)
 }
 
 #[tokio::test(start_paused = true)]

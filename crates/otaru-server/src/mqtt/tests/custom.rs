@@ -19,7 +19,7 @@ async fn subscribes(device: &mut Device, filter: &str, qos: Qos) {
 
 fn send(node: &Node, topic: &str, qos: Qos) {
     let peer = node.registry.peer(DeviceNo(1)).unwrap();
-    let message = Message { topic: topic.to_owned().into(), payload: "hello".into(), qos };
+    let message = Message::new(topic, "hello", qos);
     assert_eq!(node.registry.deliver(peer, message), Delivery::Accepted);
 }
 

@@ -103,8 +103,8 @@ async fn a_full_window_makes_messages_wait_until_the_device_acknowledges() {
     let mut device = node.device("dev-001").await;
     let peer = node.registry.peer(DeviceNo(1)).unwrap();
     for n in 0..150 {
-        let payload = n.to_string().into();
-        let message = Message { topic: "/t".into(), payload, qos: Qos::AtLeastOnce };
+        let payload = n.to_string();
+        let message = Message::new("/t", payload, Qos::AtLeastOnce);
         assert_eq!(node.registry.deliver(peer, message), Delivery::Accepted);
     }
     let mut heard = Vec::new();
@@ -129,8 +129,7 @@ async fn a_device_that_does_not_read_is_given_up() {
     let mut device = node.dial(300);
     assert_eq!(device.connect(&connect("dev-001", "c")).await, Some(ConnectCode::Accepted));
     let peer = node.registry.peer(DeviceNo(1)).unwrap();
-    let message =
-        || Message { topic: "/t".into(), payload: vec![0; 10_000].into(), qos: Qos::AtMostOnce };
+    let message = || Message::new("/t", vec![0; 10_000], Qos::AtMostOnce);
     let mut accepted = 0;
     while node.registry.deliver(peer, message()) == Delivery::Accepted {
         accepted += 1;
@@ -160,8 +159,8 @@ async fn what_the_socket_does_not_take_arrives_later_and_whole() {
     assert_eq!(device.connect(&connect("dev-001", "c")).await, Some(ConnectCode::Accepted));
     let peer = node.registry.peer(DeviceNo(1)).unwrap();
     for n in 0..20_u8 {
-        let payload = vec![n; 5_000].into();
-        let message = Message { topic: "/t".into(), payload, qos: Qos::AtMostOnce };
+        let payload = vec![n; 5_000];
+        let message = Message::new("/t", payload, Qos::AtMostOnce);
         assert_eq!(node.registry.deliver(peer, message), Delivery::Accepted);
     }
     for n in 0..20_u8 {

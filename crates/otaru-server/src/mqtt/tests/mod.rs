@@ -4,6 +4,7 @@ mod blocks;
 mod connects;
 mod counts;
 mod custom;
+mod five;
 mod harness;
 mod limits;
 mod newcomers;

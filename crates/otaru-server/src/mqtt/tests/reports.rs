@@ -258,8 +258,7 @@ async fn a_push_arrives_without_a_subscription_on_the_connection_it_is_for() {
     let mut device = node.device("dev-001").await;
     let peer = node.registry.peer(DeviceNo(1)).unwrap();
     let topic = upgrade_topic(&PRODUCT.parse().unwrap(), &"dev-001".parse().unwrap());
-    let message =
-        Message { topic: topic.clone().into(), payload: "{}".into(), qos: Qos::AtLeastOnce };
+    let message = Message::new(topic.clone(), "{}", Qos::AtLeastOnce);
     assert_eq!(node.registry.deliver(peer, message.clone()), Delivery::Accepted);
     assert_eq!(device.message().await, (topic, "{}".into()));
     drop(device);

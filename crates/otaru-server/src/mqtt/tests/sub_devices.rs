@@ -75,8 +75,7 @@ async fn pushes_for_all_sub_devices_at_once_do_not_end_the_connection() {
     for device in 100..300 {
         let peer = node.registry.peer(DeviceNo(device)).unwrap();
         for _ in 0..2 {
-            let message =
-                Message { topic: "/x".into(), payload: "{}".into(), qos: Qos::AtMostOnce };
+            let message = Message::new("/x", "{}", Qos::AtMostOnce);
             assert_eq!(node.registry.deliver(peer, message), Delivery::Accepted);
         }
     }

@@ -142,6 +142,10 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("Pub", "{PUB}&Qos=2", "iot.common.InvalidFormattedParameter"),
     ("Pub", "{PUB}&PayloadFormatIndicator=2", "iot.common.InvalidFormattedParameter"),
+    ("Pub", "{PUB}&MessageExpiryInterval=-1", "iot.common.InvalidFormattedParameter"),
+    ("Pub", "{PUB}&MessageExpiryInterval=4294967296", "iot.common.InvalidFormattedParameter"),
+    ("Pub", "{PUB}&ResponseTopic=/a/%23", "iot.common.InvalidFormattedParameter"),
+    ("Pub", "{PUB}&CorrelationData={8K}", "iot.common.InvalidFormattedParameter"),
     ("Pub", "{PUB}&{21}", "iot.common.InvalidFormattedParameter"),
     (
         "Pub",
@@ -225,6 +229,7 @@ pub async fn each_refused_call_has_its_code_and_nobody_hears_it() {
             .replace("{21}", &props.join("&"))
             .replace("{HUGE}", &huge)
             .replace("{LONG}", &"x".repeat(65))
+            .replace("{8K}", &"x".repeat(8 * 1024 + 1))
     };
     for (action, params, want) in REFUSED {
         let (status, code) = world.refused(action, &fill(params)).await;

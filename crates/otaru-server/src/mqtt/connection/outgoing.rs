@@ -1,0 +1,94 @@
+//! What a connection writes of the messages that others left for its device.
+
+use super::{Connection, End, Subscription};
+use crate::metrics::Dropped;
+use crate::mqtt::Devices;
+use crate::mqtt::mailbox::{Beside, Message};
+use otaru_core::time::Timestamp;
+use otaru_mqtt::packet::{Properties, Qos, Version};
+use otaru_mqtt::session::{Outgoing, PublishError};
+
+/// How a device hears a message.
+struct Heard {
+    qos: Qos,
+    /// Of the subscriptions that cover it.
+    ids: Vec<u32>,
+    /// Whether it is told that the message was sent to be retained.
+    tells_retain: bool,
+}
+
+impl<D: Devices> Connection<D> {
+    /// Writes messages that others left, as far as the socket and the device's window take them.
+    pub(super) fn empty_mailbox(&mut self) -> Result<(), End> {
+        while self.backlog.is_empty() && self.session.is_connected() {
+            let has_window = self.session.has_window();
+            let fits = |qos| qos == Qos::AtMostOnce || has_window;
+            let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
+            let Some(heard) = self.heard(&message) else {
+                self.metrics().dropped.count(Dropped::NotSubscribed);
+                continue;
+            };
+            let now = self.gateway.clock.now().wall;
+            let is_five = self.session.version() == Version::V5;
+            let Some(outgoing) = outgoing(message, heard, is_five, now) else {
+                self.metrics().dropped.count(Dropped::Expired);
+                continue;
+            };
+            self.send_out(outgoing)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a message. One that can't be written is dropped.
+    fn send_out(&mut self, outgoing: Outgoing) -> Result<(), End> {
+        let mut outcome = Ok(None);
+        self.write(|session, out| outcome = session.send(outgoing, out))?;
+        match outcome {
+            Ok(_) => {}
+            Err(PublishError::TooLarge(_)) => self.metrics().dropped.count(Dropped::TooLarge),
+            Err(error) => {
+                tracing::error!(%error, "a message for a device could not be written: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    /// How the device hears a message; `None` when it has not subscribed to its topic.
+    fn heard(&self, message: &Message) -> Option<Heard> {
+        let owner = self.online.as_ref().map(|online| &online.owner);
+        let sub = || self.subs.as_ref()?.find(&message.topic);
+        let is_heard_anyway = !owner.is_some_and(|owner| owner.needs_subscription(&message.topic))
+            && !sub().is_some_and(|(sub, _)| sub.needs_subscription(&message.topic));
+        let covering = || self.subscriptions.iter().filter(|it| it.covers(&message.topic));
+        let qos = if is_heard_anyway {
+            message.qos
+        } else {
+            covering().map(|subscription| subscription.qos).max()?.min(message.qos)
+        };
+        let tells_retain = message.beside.as_ref().is_some_and(|beside| beside.retain)
+            && covering().any(|subscription| subscription.retain_as_published);
+        Some(Heard { qos, ids: covering().filter_map(Subscription::id).collect(), tells_retain })
+    }
+}
+
+/// The message as it is said at `now`; `None` when its time is over.
+fn outgoing(message: Message, heard: Heard, is_five: bool, now: Timestamp) -> Option<Outgoing> {
+    let Message { topic, payload, qos: _, beside } = message;
+    let left_s = |beside: &Beside| beside.expires_at.map(|at| seconds_left(at, now));
+    let expiry_s = beside.as_deref().and_then(left_s);
+    if expiry_s == Some(0) {
+        return None;
+    }
+    let has_properties = is_five && (beside.is_some() || !heard.ids.is_empty());
+    let properties = has_properties.then(|| {
+        let said = beside.map(|beside| beside.properties.clone()).unwrap_or_default();
+        Box::new(Properties { expiry_s, subscription_ids: heard.ids, ..said })
+    });
+    Some(Outgoing { topic, payload, qos: heard.qos, retain: heard.tells_retain, properties })
+}
+
+/// Whole seconds from `now` to `at`, a started one with them; 0 when that is over.
+fn seconds_left(at: Timestamp, now: Timestamp) -> u32 {
+    let left_ms = at.0.saturating_sub(now.0).max(0);
+    u32::try_from((left_ms + 999) / 1_000).unwrap_or(u32::MAX)
+}

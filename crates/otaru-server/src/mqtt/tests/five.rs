@@ -1,0 +1,350 @@
+//! Devices that speak MQTT 5.0.
+
+use super::harness::{Device, Node, PRODUCT, START_MS, connect, topic};
+use crate::mqtt::{Beside, Delivery, Message};
+use bytes::{Bytes, BytesMut};
+use otaru_core::id::DeviceNo;
+use otaru_core::time::Timestamp;
+use otaru_core::topology::SubEnd;
+use otaru_mqtt::codec;
+use otaru_mqtt::framer::Framer;
+use otaru_mqtt::packet::{
+    ByteString, Connect, ConnectCode, Packet, PacketId, Properties, Publish, Qos, Reason,
+    SubscribeCode, SubscribeOptions, Version, Welcome, Will,
+};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A device that says and hears packets of MQTT 5.0.
+struct Five {
+    device: Device,
+    framer: Framer,
+    read: BytesMut,
+}
+
+fn five(name: &str, client_id: &str) -> Connect {
+    Connect { version: Version::V5, ..connect(name, client_id) }
+}
+
+impl Five {
+    fn dial(node: &Node) -> Self {
+        let (framer, read) = (Framer::default(), BytesMut::new());
+        Self { device: node.dial(64 * 1024), framer, read }
+    }
+
+    async fn connected(node: &Node, connect: Connect) -> (Self, Welcome) {
+        let mut five = Self::dial(node);
+        match five.ask(Packet::Connect(Box::new(connect))).await {
+            Some(Packet::ConnAck { welcome: Some(welcome), .. }) => (five, *welcome),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn say(&mut self, packet: Packet) {
+        let mut out = BytesMut::new();
+        codec::encode(packet, Version::V5, &mut out).unwrap();
+        self.device.write(&out).await;
+    }
+
+    /// The next packet; `None` when the server closes the connection.
+    async fn hear(&mut self) -> Option<Packet> {
+        loop {
+            let mut input = &self.read[..];
+            let packet = self.framer.next(&mut input, usize::MAX, &mut Version::V5).unwrap();
+            self.read = input.into();
+            if packet.is_some() {
+                return packet;
+            }
+            self.device.link.readable().await;
+            let mut buffer = [0; 4096];
+            match self.device.link.try_read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.read.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    async fn ask(&mut self, packet: Packet) -> Option<Packet> {
+        self.say(packet).await;
+        self.hear().await
+    }
+
+    /// The reason with which the server closes the connection.
+    async fn end(&mut self) -> Reason {
+        let Some(Packet::Disconnect { reason, text, .. }) = self.hear().await else { panic!() };
+        assert!(text.is_some());
+        assert_eq!(self.hear().await, None);
+        reason
+    }
+
+    async fn subscribe(&mut self, id: Option<u32>, filter: &str) -> Vec<SubscribeCode> {
+        let options = SubscribeOptions { retain_as_published: true, ..Qos::AtLeastOnce.into() };
+        let filters = vec![(filter.into(), options)];
+        match self.ask(Packet::Subscribe { packet_id: PacketId::MIN, id, filters }).await {
+            Some(Packet::SubAck { codes, .. }) => codes,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn message(&mut self) -> Publish {
+        match self.hear().await {
+            Some(Packet::Publish(publish)) => publish,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn hears_nothing(&mut self) -> bool {
+        self.ask(Packet::PingReq).await == Some(Packet::PingResp)
+    }
+}
+
+fn publish(topic: impl Into<ByteString>, payload: &'static str) -> Packet {
+    Packet::Publish(Publish {
+        topic: topic.into(),
+        payload: payload.into(),
+        qos: Qos::AtLeastOnce,
+        packet_id: Some(PacketId::MIN),
+        dup: false,
+        retain: false,
+        properties: None,
+    })
+}
+
+fn deliver(node: &Node, message: Message) {
+    let peer = node.registry.peer(DeviceNo(1)).unwrap();
+    assert_eq!(node.registry.deliver(peer, message), Delivery::Accepted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_told_what_it_may_do_and_gets_an_id_when_it_has_none() {
+    let node = Node::new();
+    for (client_id, expiry_s, assigned) in [("c", 0, None), ("", 600, Some("dev-001"))] {
+        let asked = Connect { session_expiry_s: expiry_s, ..five("dev-001", client_id) };
+        let (_, welcome) = Five::connected(&node, asked).await;
+        let want = Welcome {
+            // Nothing outlives the connection, and the device is told when it hoped for more.
+            session_expiry_s: (expiry_s > 0).then_some(0),
+            receive_max: 100,
+            packet_bytes_max: 270_857,
+            topic_alias_max: 16,
+            retains: false,
+            client_id: assigned.map(|name| format!("{PRODUCT}.{name}").into()),
+        };
+        assert_eq!(welcome, want);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_device_hears_its_reason_and_is_closed() {
+    let node = Node::new();
+    let good = || five("dev-001", "c");
+    let will = |qos| {
+        let (topic, payload) = (topic("", "/user/update"), Bytes::new());
+        let (topic, properties) = (topic.into(), Properties::default());
+        Some(Box::new(Will { topic, payload, qos, retain: false, delay_s: 0, properties }))
+    };
+    for (connect, reason) in [
+        (Connect { username: None, ..good() }, 0x86),
+        (Connect { password: Some("00".into()), ..good() }, 0x86),
+        (five("unknown-device", "c"), 0x86),
+        (five("disabled", "c"), 0x87),
+        (five("database-down", "c"), 0x88),
+        (five("dev-001", &"x".repeat(65)), 0x85),
+        (Connect { keepalive_s: 29, ..good() }, 0x87),
+        (Connect { will: will(Qos::ExactlyOnce), ..good() }, 0x9b),
+    ] {
+        let mut device = Five::dial(&node);
+        let answer = device.ask(Packet::Connect(Box::new(connect.clone()))).await;
+        let Some(Packet::ConnAck { session_present: false, code, welcome: None, .. }) = answer
+        else {
+            panic!("{answer:?}")
+        };
+        let want = match reason {
+            0x85 => ConnectCode::IdentifierRejected,
+            0x86 => ConnectCode::BadUsernameOrPassword,
+            0x87 => ConnectCode::NotAuthorized,
+            0x88 => ConnectCode::ServerUnavailable,
+            reason => ConnectCode::Other(Reason(reason)),
+        };
+        assert_eq!(code, want, "{connect:?}");
+        assert_eq!(device.hear().await, None);
+    }
+    for (bytes, reason) in [
+        (&b"\x10\x0e\0\x04MQTT\x06\x02\0\x3c\0\0\x01a"[..], 0x84),
+        (b"\x10\x0e\0\x04MQTT\x05\x03\0\x3c\0\0\x01a", 0x81),
+        (b"\x10\x11\0\x04MQTT\x05\x02\0\x3c\x03\x21\0\0\0\x01a", 0x82),
+        (b"\x10\x12\0\x04MQTT\x05\x02\0\x3c\x04\x15\0\x01m\0\x01a", 0x8c),
+    ] {
+        let mut device = Five::dial(&node);
+        device.device.write(bytes).await;
+        let answer = device.hear().await;
+        let mut out = BytesMut::new();
+        codec::encode(answer.unwrap(), Version::V5, &mut out).unwrap();
+        assert_eq!(&[out[0], out[2], out[3]], &[0x20, 0, reason], "{bytes:02x?}");
+        assert_eq!(device.hear().await, None);
+    }
+    assert!(node.heard.take_log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_told_why_its_connection_ends() {
+    let node = Node::new();
+    let device = async || Five::connected(&node, five("dev-001", "c")).await.0;
+    for (bytes, reason) in [
+        (&b"\xe1\0"[..], 0x81),
+        (b"\x30\x04\0\x01+\0", 0x81),
+        (b"\x30\x05\0\0\x02\x01\0", 0x82),
+        (b"\x10\x0e\0\x04MQTT\x05\x02\0\x3c\0\0\x01a", 0x82),
+        (b"\x30\x09\0\x01a\x03\x23\0\x11hi", 0x94),
+        (b"\x30\xff\xff\x7f", 0x95),
+        (b"\x31\x04\0\x01a\0", 0x9a),
+        (b"\x34\x06\0\x01a\0\x01\0", 0x9b),
+    ] {
+        let mut device = device().await;
+        device.device.write(bytes).await;
+        assert_eq!(device.end().await, Reason(reason), "{bytes:02x?}");
+    }
+    let mut older = device().await;
+    let mut newer = device().await;
+    assert_eq!(older.end().await, Reason::TAKEN_OVER);
+    node.registry.kick(DeviceNo(1), SubEnd::Disabled);
+    assert_eq!(newer.end().await, Reason::ADMINISTRATIVE);
+    let mut silent = device().await;
+    tokio::time::sleep(Duration::from_secs(96)).await;
+    assert_eq!(silent.end().await, Reason::KEEPALIVE);
+    let mut last = device().await;
+    tokio::join!(biased; node.registry.close_all(), async {
+        assert_eq!(last.end().await, Reason::SHUTTING_DOWN);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_tell_what_is_not_the_device_s_own() {
+    let node = Node::new();
+    let (mut device, _) = Five::connected(&node, five("dev-001", "c")).await;
+    let inform = r#"{"id":1,"params":{"version":"1.0.0"}}"#;
+    for (topic, reason) in [
+        (topic("/ota/device/inform", ""), Reason::SUCCESS),
+        (topic("/ota/device/inform", "").replace("001", "002"), Reason::NOT_AUTHORIZED),
+        (topic("", "/user/update"), Reason::SUCCESS),
+    ] {
+        let answer = device.ask(publish(topic.clone(), inform)).await;
+        assert_eq!(answer, Some(Packet::PubAck(PacketId::MIN, reason)), "{topic}");
+    }
+    for (filter, code) in [
+        (topic("", "/user/get"), SubscribeCode::Granted(Qos::AtLeastOnce)),
+        (topic("", "/user/get").replace("001", "002"), SubscribeCode::NotAuthorized),
+        (format!("$share/group{}", topic("", "/user/get")), SubscribeCode::SharedNotSupported),
+    ] {
+        assert_eq!(device.subscribe(None, &filter).await, [code], "{filter}");
+    }
+    for n in 1..100 {
+        device.subscribe(None, &topic("", &format!("/user/{n}"))).await;
+    }
+    let full = device.subscribe(None, &topic("", "/user/100")).await;
+    assert_eq!(full, [SubscribeCode::QuotaExceeded]);
+    let filters = vec![topic("", "/user/get").into(), topic("", "/user/no").into()];
+    let answer = device.ask(Packet::Unsubscribe { packet_id: PacketId::MIN, filters }).await;
+    let existed = vec![true, false];
+    assert_eq!(answer, Some(Packet::UnsubAck { packet_id: PacketId::MIN, existed }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_beside_a_message_reaches_devices_that_can_hear_it() {
+    let node = Node::new();
+    let get = topic("", "/user/get");
+    let beside = Beside {
+        properties: Properties {
+            content_type: Some("text/plain".into()),
+            response_topic: Some("/r".into()),
+            correlation: Some("c".into()),
+            is_text: true,
+            user: vec![("k".into(), "v".into()), ("k".into(), "w".into())],
+            ..Properties::default()
+        },
+        expires_at: Some(Timestamp(START_MS + 10_500)),
+        retain: true,
+    };
+    let message = Message {
+        beside: Some(Arc::new(beside.clone())),
+        ..Message::new(get.clone(), "hello", Qos::AtLeastOnce)
+    };
+    let (mut device, _) = Five::connected(&node, five("dev-001", "c")).await;
+    device.subscribe(Some(7), &get).await;
+    device.subscribe(Some(8), &topic("", "/#")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    deliver(&node, message.clone());
+    let heard = device.message().await;
+    assert_eq!((&*heard.topic, &heard.payload[..]), (&*get, &b"hello"[..]));
+    assert!(heard.retain && heard.packet_id.is_some());
+    let want = Properties {
+        // What is left of it, with the second that has begun.
+        expiry_s: Some(9),
+        subscription_ids: vec![7, 8],
+        ..beside.properties.clone()
+    };
+    assert_eq!(heard.properties.as_deref(), Some(&want));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    deliver(&node, message.clone());
+    assert!(device.hears_nothing().await, "its time is over");
+
+    // A device of MQTT 3.1.1 hears the message and nothing else.
+    let mut old = node.device("dev-001").await;
+    old.say(|client, out| client.subscribe(vec![(get.clone().into(), Qos::AtLeastOnce)], out))
+        .await
+        .unwrap();
+    old.hear().await;
+    let forever = Beside { expires_at: None, ..beside };
+    deliver(&node, Message { beside: Some(Arc::new(forever)), ..message });
+    assert_eq!(old.message().await, (get, "hello".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_reaches_the_device_without_a_subscription_and_never_longer_than_it_takes() {
+    let node = Node::new();
+    let upgrade = topic("/ota/device/upgrade", "");
+    let asked = Connect { packet_bytes_max: Some(200), ..five("dev-001", "c") };
+    let (mut device, _) = Five::connected(&node, asked).await;
+    deliver(&node, Message::new(upgrade.clone(), vec![b'x'; 200], Qos::AtLeastOnce));
+    deliver(&node, Message::new(upgrade.clone(), "{}", Qos::AtLeastOnce));
+    let heard = device.message().await;
+    assert_eq!((&*heard.topic, &heard.payload[..]), (&*upgrade, &b"{}"[..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_sent_at_once_than_the_device_can_receive() {
+    let node = Node::new();
+    let asked = Connect { receive_max: 1, ..five("dev-001", "c") };
+    let (mut device, _) = Five::connected(&node, asked).await;
+    for payload in ["1", "2"] {
+        deliver(&node, Message::new("/t", payload, Qos::AtLeastOnce));
+    }
+    let first = device.message().await;
+    assert!(device.hears_nothing().await);
+    device.say(Packet::PubAck(first.packet_id.unwrap(), Reason::UNSPECIFIED)).await;
+    assert_eq!(&device.message().await.payload[..], b"2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alias_stands_for_a_topic_in_both_directions() {
+    let node = Node::new();
+    let asked = Connect { topic_alias_max: 1, ..five("dev-001", "c") };
+    let (mut device, _) = Five::connected(&node, asked).await;
+    let alias = |topic: String, payload| {
+        let Packet::Publish(mut publish) = publish(topic, payload) else { panic!() };
+        publish.properties.get_or_insert_default().topic_alias = Some(PacketId::MIN);
+        Packet::Publish(publish)
+    };
+    let inform = topic("/ota/device/inform", "");
+    device.ask(alias(inform, r#"{"id":1,"params":{"version":"1.0.0"}}"#)).await;
+    device.ask(alias(String::new(), r#"{"id":2,"params":{"version":"1.0.1"}}"#)).await;
+    let log = node.heard.take_log();
+    assert_eq!(log[1..], ["1 has default 1.0.0", "1 has default 1.0.1"]);
+    for want in ["/t", ""] {
+        deliver(&node, Message::new("/t", "x", Qos::AtMostOnce));
+        assert_eq!(&*device.message().await.topic, want);
+    }
+}

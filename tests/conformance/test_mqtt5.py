@@ -191,3 +191,56 @@ def test_a_connect_of_the_c_sdk_is_let_in_and_gets_an_id_when_it_names_none(know
     with Dialogue(known_server.mqtt_port) as dialogue:
         wrong = ("1" if vector["password"][0] == "0" else "0") + vector["password"][1:]
         assert dialogue.connect(*given, wrong, keepalive=vector["keepalive_s"], level=5)[3] == 0x86
+
+
+def test_a_will_is_said_for_a_device_that_vanishes_and_for_no_other(server, fleet, closing):
+    known_as = fleet.device()
+    topic = f"/ota/device/inform/{known_as['ProductKey']}/{known_as['DeviceName']}"
+    for version, ends, said in (("1.0.0", "disconnect", False), ("1.0.1", "vanish", True)):
+        payload = f'{{"id":1,"params":{{"version":"{version}"}}}}'
+        device = closing(FiveDevice(server, known_as, will={"topic": topic, "payload": payload, "qos": 1}))
+        assert device.connect() == 0
+        device.report_version("0.0.1")
+        if ends == "vanish":
+            device.vanish()
+        else:
+            device.client.disconnect()
+        wait_for("the device is offline", lambda: fleet.detail(device.name)["Status"] == "OFFLINE")
+        assert fleet.detail(device.name)["FirmwareVersion"] == (version if said else "0.0.1")
+
+
+def test_a_will_on_a_foreign_topic_is_refused(server, fleet, closing):
+    topic = f"/ota/device/inform/{fleet.product_key}/{fleet.device()['DeviceName']}"
+    device = closing(FiveDevice(server, fleet.device(), will={"topic": topic, "payload": "{}", "qos": 1}))
+    assert device.connect() == 0x90
+
+
+def test_what_is_retained_outlives_the_server_and_is_heard_by_who_subscribes(own_server, closing):
+    fleet = Fleet(clouds.Core(own_server.http))
+    known_as = fleet.device()
+    device = closing(FiveDevice(own_server, known_as))
+    assert device.connect() == 0
+    assert getattr(device.welcome, "RetainAvailable", 1) == 1
+    own = f"/{fleet.product_key}/{device.name}/user/state"
+    news = f"/broadcast/{fleet.product_key}/news"
+    sent = device.client.publish(own, "on", qos=1, retain=True)
+    sent.wait_for_publish(10)
+    content = base64.b64encode(b"news").decode()
+    fleet.cloud.ok("Pub", ProductKey=fleet.product_key, TopicFullName=news, MessageContent=content, Retained=True)
+    own_server.kill()
+    own_server.start()
+    device = closing(FiveDevice(own_server, known_as))
+    assert device.connect() == 0
+    assert device.subscribe(own) == [1]
+    message = device.next_message(own)
+    assert (message.payload, message.retain) == (b"on", True)
+    assert device.subscribe(news) == [1]
+    message = device.next_message(news)
+    assert (message.payload, message.retain) == (b"news", True)
+    # Who has subscribed already hears new ones as they are said, and an empty one ends it.
+    device.client.publish(own, "", qos=1, retain=True).wait_for_publish(10)
+    again = closing(FiveDevice(own_server, known_as))
+    assert again.connect() == 0
+    assert again.subscribe(own) == [1]
+    assert again.subscribe(news) == [1]
+    assert again.next_message().topic == news

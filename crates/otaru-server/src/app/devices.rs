@@ -5,12 +5,12 @@ use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
 use super::topology::GATEWAY;
-use super::{App, ask, dynamic, push, report};
+use super::{App, ask, dynamic, push, report, retained};
 use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, Peer, Report, Told, TopoAnswer, Unavailable,
     upgrade_topic,
 };
-use crate::store::{Rows, StoreError};
+use crate::store::{Rows, Shelf, StoreError};
 use bytes::Bytes;
 use otaru_core::block::{BlockRequest, StreamId, error_frame};
 use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
@@ -88,7 +88,7 @@ impl Devices for Gatekeeper {
         let app = self.0.clone();
         Box::pin(async move {
             let now = app.clock.now().wall;
-            let urls = app.urls.clone();
+            let (urls, limits) = (app.urls.clone(), app.limits.clone());
             let is_inform = matches!(report, Report::Inform(_));
             let (follower, registry) = (app.follower.clone(), app.registry.clone());
             let queued = app.store.queue_then(
@@ -114,6 +114,13 @@ impl Devices for Gatekeeper {
                                 }
                                 None => Told::Nothing,
                             }
+                        }
+                        Report::Retain(message) => {
+                            let whose = Shelf::Device(peer.device);
+                            // A device that was deleted meanwhile leaves nothing behind.
+                            let has_room = rows.device(peer.device)?.is_none()
+                                || retained::keep(rows, whose, message, &limits, now)?;
+                            if has_room { Told::Nothing } else { Told::Full }
                         }
                         Report::Ask(ask) => {
                             Told::Response(ask::answer(rows, peer.device, ask, now, &mut effects)?)
@@ -162,6 +169,14 @@ impl Devices for Gatekeeper {
         Box::pin(
             async move { app.topology(gateway, ask).await.map_err(|error| unavailable(&error)) },
         )
+    }
+
+    fn retained(&self, peers: Vec<Peer>) -> Later<Vec<Message>> {
+        let (store, now) = (self.0.store.clone(), self.0.clock.now().wall);
+        Box::pin(async move {
+            let found = store.view(move |view| retained::of(view, &peers, now));
+            found.await.map_err(|error| unavailable(&error))
+        })
     }
 
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {

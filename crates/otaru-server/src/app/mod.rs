@@ -35,6 +35,7 @@ mod publish;
 mod push;
 mod registration;
 mod report;
+mod retained;
 mod select;
 mod status;
 mod subscription;
@@ -113,6 +114,10 @@ pub struct Limits {
     pub sub_logins_per_second: u32,
     /// Logins of one sub-device per minute; 0: no cap.
     pub sub_logins_per_minute: u32,
+    /// Messages that are retained of one device, and as many of one product's broadcasts; 0: none are.
+    pub retained_messages_max: u32,
+    /// Bytes of them: topics and payloads.
+    pub retained_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -135,6 +140,8 @@ impl Default for Limits {
             sub_devices_max: 2_000,
             sub_logins_per_second: 200,
             sub_logins_per_minute: 5,
+            retained_messages_max: 16,
+            retained_bytes_max: 64 * 1024,
         }
     }
 }

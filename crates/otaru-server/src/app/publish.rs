@@ -1,8 +1,9 @@
 //! Messages from a back end to devices.
 
-use super::{App, Caller, Result, lookup};
+use super::{App, Caller, Result, lookup, retained};
 use crate::metrics::Dropped;
 use crate::mqtt::{Delivery, Message};
+use crate::store::Shelf;
 use otaru_core::id::{DeviceNo, ProductNo};
 use otaru_core::refusal;
 use otaru_core::topic::CustomTopic;
@@ -11,6 +12,7 @@ use otaru_core::topic::CustomTopic;
 const STEP: usize = 1_000;
 
 /// Who is to hear a message.
+#[derive(Clone, Copy)]
 enum Audience {
     One(DeviceNo),
     Product(ProductNo),
@@ -38,7 +40,11 @@ impl App {
                 CustomTopic::Broadcast { .. } => Audience::Product(product.no),
             })
         });
-        match audience.await? {
+        let audience = audience.await?;
+        if message.beside.as_ref().is_some_and(|beside| beside.retain) {
+            self.retain(audience, message.clone()).await?;
+        }
+        match audience {
             Audience::One(device) => self.send(device, message),
             Audience::Product(product) => {
                 let mut before = DeviceNo(i64::MAX);
@@ -55,6 +61,28 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Retains a message for those of the audience that subscribe later.
+    async fn retain(&self, audience: Audience, message: Message) -> Result<()> {
+        let limits = self.limits.clone();
+        let change = self.change(move |rows, now, _| {
+            let whose = match audience {
+                Audience::One(device) => Shelf::Device(device),
+                Audience::Product(product) => Shelf::Product(product),
+            };
+            // Who was deleted meanwhile leaves nothing behind.
+            let is_there = match audience {
+                Audience::One(device) => rows.device(device)?.is_some(),
+                Audience::Product(product) => rows.product(product)?.is_some(),
+            };
+            if is_there && !retained::keep(rows, whose, &message, &limits, now)? {
+                let detail = "Retained: there is no room for another message";
+                return Err(refusal::INVALID_PARAMETER.with(detail).into());
+            }
+            Ok(())
+        });
+        change.await
     }
 
     fn send(&self, device: DeviceNo, message: Message) {

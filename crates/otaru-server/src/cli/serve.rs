@@ -168,6 +168,7 @@ impl Server {
         let gates = mqtt::GateLimits {
             sub_devices_max: usize::try_from(config.limits.sub_devices_max).unwrap_or(usize::MAX),
             logins_per_second: config.limits.sub_logins_per_second,
+            retains: config.limits.retained_messages_max > 0,
         };
         let registry = Arc::new(Registry::new(metrics.clone()));
         let files = Files::open(&folder.files())

@@ -4,13 +4,15 @@ mod act;
 mod blocks;
 mod newcomer;
 mod outgoing;
+mod retained;
 mod sub_devices;
 mod subscriptions;
+mod will;
 
 use super::TopoAnswer;
 use super::auth::Credentials;
 use super::ends;
-use super::mailbox::{CloseReason, Mailbox};
+use super::mailbox::{CloseReason, Mailbox, Message};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{
@@ -22,7 +24,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
 use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
-use otaru_mqtt::packet::{ByteString, ConnectCode};
+use otaru_mqtt::packet::{ByteString, ConnectCode, Will};
 use otaru_mqtt::session::{ProtocolError, Session};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -69,6 +71,8 @@ enum Waiting {
     Identity(Later<Option<Identity>>, Box<Claim>),
     Place(Later<Later<Told>>, Box<Answer>),
     Enrolment(Later<Result<Enrolled, RegisterError>>, Grant),
+    /// Messages for subscriptions that were just granted, by their filters.
+    Retained(Later<Vec<Message>>, Box<Filters>),
 }
 
 /// What a CONNECT says, while its device is looked up.
@@ -77,7 +81,11 @@ struct Claim {
     /// How many devices were kicked before it was asked for.
     kicks: u64,
     session_expiry_s: u32,
+    will: Option<Box<Will>>,
 }
+
+/// Filters of a SUBSCRIBE.
+struct Filters(Vec<Box<str>>);
 
 /// How a report is answered once it is kept.
 struct Answer {
@@ -97,6 +105,10 @@ struct Online {
     peer: Peer,
     owner: Owner,
     is_gateway: bool,
+    /// What it wants said when it vanishes; MQTT 5.0 has it.
+    will: Option<Box<Will>>,
+    /// Retained messages that it is still to hear.
+    retained: VecDeque<Message>,
 }
 
 /// What a connection woke up for.
@@ -106,6 +118,7 @@ enum Woken {
     Identity(Result<Option<Identity>, Unavailable>),
     Place(Result<Later<Told>, Unavailable>),
     Enrolment(Result<Result<Enrolled, RegisterError>, Unavailable>),
+    Retained(Result<Vec<Message>, Unavailable>),
     Kept(Result<Told, Unavailable>),
     Topology(Result<TopoAnswer, TopoError>),
     /// `None`: it can't be read, and the device asks again.
@@ -172,6 +185,10 @@ impl<D: Devices> Connection<D> {
         self.metrics().mqtt_ended.count((phase, ends::ended(end)));
         tracing::debug!(address = %self.address, "a device connection ended: {end}");
         self.link.close();
+        // While it still counts as online.
+        if let Some(said) = self.say_will() {
+            said.await;
+        }
     }
 
     /// Waits for one thing and does it.
@@ -180,6 +197,7 @@ impl<D: Devices> Connection<D> {
             return Err(End::Closed(reason));
         }
         self.expel()?;
+        self.send_retained()?;
         self.empty_mailbox()?;
         let reads = self.reads();
         // Nobody hears a device that isn't read, so its silence is no reason to close. A stranger has no such excuse.
@@ -212,6 +230,7 @@ impl<D: Devices> Connection<D> {
             Woken::Identity(result) => self.identified(result)?,
             Woken::Place(result) => self.placed(result)?,
             Woken::Enrolment(result) => self.enrolled(result)?,
+            Woken::Retained(result) => self.found_retained(result)?,
             Woken::Kept(result) => self.kept(result)?,
             Woken::Topology(answer) => self.topology_answered(answer)?,
             Woken::Block(frame) => self.block_read(frame)?,
@@ -353,6 +372,7 @@ async fn waited(waiting: &mut Option<Waiting>) -> Woken {
         Some(Waiting::Identity(identity, _)) => Woken::Identity(identity.await),
         Some(Waiting::Place(place, _)) => Woken::Place(place.await),
         Some(Waiting::Enrolment(enrolment, _)) => Woken::Enrolment(enrolment.await),
+        Some(Waiting::Retained(found, _)) => Woken::Retained(found.await),
         None => pending().await,
     }
 }

@@ -81,18 +81,20 @@ pub enum TopoAnswer {
     },
 }
 
-/// What gateways may do.
+/// What gateways, and who speaks MQTT 5.0, may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GateLimits {
     /// Sub-devices that are logged in through one gateway.
     pub sub_devices_max: usize,
     /// Logins per second of one gateway; 0: no cap.
     pub logins_per_second: u32,
+    /// Whether messages can be retained.
+    pub retains: bool,
 }
 
 impl Default for GateLimits {
     fn default() -> Self {
-        Self { sub_devices_max: 2_000, logins_per_second: 200 }
+        Self { sub_devices_max: 2_000, logins_per_second: 200, retains: false }
     }
 }
 
@@ -105,6 +107,8 @@ pub enum Report {
     Pull(ModuleName),
     /// It asks for something that is answered with data.
     Ask(Ask),
+    /// A message on a topic of its own, for who subscribes later; an empty one ends that.
+    Retain(Box<Message>),
 }
 
 /// What to answer a report that is kept.
@@ -115,6 +119,8 @@ pub enum Told {
     Upgrade(Box<Upgrade>),
     /// To a [`Report::Ask`].
     Response(Response),
+    /// To a [`Report::Retain`]: there is no room for it.
+    Full,
 }
 
 /// The rest of the server, as devices need it: the use cases, or a test's list of what was said.
@@ -141,6 +147,9 @@ pub trait Devices: Send + Sync + 'static {
 
     /// Carries out what a gateway asks for about its sub-devices; logging out needs nobody.
     fn topology(&self, gateway: Peer, ask: TopoAsk) -> Later<Result<TopoAnswer, TopoError>>;
+
+    /// What is retained on topics of these devices, and on those on which they hear broadcasts.
+    fn retained(&self, peers: Vec<Peer>) -> Later<Vec<Message>>;
 
     /// The answer to a request for a block, framed, when it is its turn: also one that there is none. `id` is the
     /// request's own. Changes nothing.

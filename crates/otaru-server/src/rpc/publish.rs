@@ -120,7 +120,7 @@ fn beside(request: &Pub, now: Timestamp) -> Result<Beside, Refusal> {
             ..Properties::default()
         },
         expires_at: expiry_s.map(|seconds| now.plus_ms(i64::from(seconds) * SECOND_MS)),
-        retain: false,
+        retain: request.retained == Some(true),
     })
 }
 

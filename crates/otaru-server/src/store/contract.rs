@@ -5,6 +5,7 @@ mod file;
 mod fleet;
 mod group;
 mod module;
+mod retained;
 mod subscription;
 mod tag;
 mod topology;
@@ -58,6 +59,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     fleet::holds_for(&open);
     file::files_of_a_device_come_back_and_go_with_it(&mut open());
     apply::holds_for(&open);
+    retained::retained_messages_come_back_and_go_with_their_owner(&mut open());
 }
 
 fn change<T>(engine: &mut dyn Engine, mut work: impl FnMut(&mut dyn Rows) -> Result<T>) -> T {

@@ -13,6 +13,7 @@ mod fleet;
 mod group;
 mod model;
 mod module;
+mod retained;
 pub mod sqlite;
 mod subscription;
 mod tag;
@@ -26,6 +27,7 @@ pub use fleet::*;
 pub use group::{GroupFilter, GroupRows, GroupView, Realm};
 pub use model::*;
 pub use module::{ModuleRows, ModuleView};
+pub use retained::{RetainedRows, RetainedView, Shelf};
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
 pub use topology::{TopologyRows, TopologyView};
@@ -66,6 +68,7 @@ pub trait View:
     + FleetView
     + GroupView
     + ModuleView
+    + RetainedView
     + SubscriptionView
     + TagView
     + TopologyView
@@ -193,6 +196,7 @@ pub trait Rows:
     + FleetRows
     + GroupRows
     + ModuleRows
+    + RetainedRows
     + SubscriptionRows
     + TagRows
     + TopologyRows

@@ -1,5 +1,6 @@
 //! What a connection does about each thing that a device says.
 
+use super::will::not_sayable;
 use super::{Answer, Claim, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::{Credentials, Visitor};
@@ -9,17 +10,22 @@ use bytes::Bytes;
 use otaru_core::message::{Ask, Inform, Progress, Request, Response, code, reply};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::acks::Ticket;
-use otaru_mqtt::packet::{Connect, ConnectCode, Qos, Reason};
+use otaru_mqtt::packet::{Connect, ConnectCode, Qos, Reason, Version};
 use otaru_mqtt::session::{Event, Granted};
 use serde_json::Value;
+use std::collections::VecDeque;
 
 impl<D: Devices> Connection<D> {
     pub(super) fn act(&mut self, event: Event) -> Result<(), End> {
         match event {
-            Event::Connect(connect) => self.connect(&connect),
-            Event::Publish { topic, payload, ticket, .. } => {
+            Event::Connect(connect) => self.connect(*connect),
+            Event::Publish { topic, payload, ticket, retain, properties, dup: _ } => {
                 if self.session.acks_waiting() >= self.gateway.limits.uplink_in_flight_max {
                     self.metrics().delayed.count(Delayed::Acknowledgements);
+                }
+                if retain && self.is_custom(&topic) {
+                    self.retain(&topic, &payload, ticket, properties);
+                    return Ok(());
                 }
                 self.published(&topic, &payload, ticket)
             }
@@ -34,12 +40,17 @@ impl<D: Devices> Connection<D> {
             // The window has room again: the mailbox is looked at before the next wait.
             Event::PubAck(_) => Ok(()),
             Event::Ping => self.write(|session, out| session.pingresp(out)),
-            Event::Disconnect { .. } => Err(End::Farewell),
+            Event::Disconnect { with_will, session_expiry_s: _ } => {
+                if !with_will {
+                    self.forget_will();
+                }
+                Err(End::Farewell)
+            }
         }
     }
 
-    fn connect(&mut self, connect: &Connect) -> Result<(), End> {
-        let visitor = Visitor::parse(connect);
+    fn connect(&mut self, connect: Connect) -> Result<(), End> {
+        let visitor = Visitor::parse(&connect);
         // One that registers itself is not held to it.
         let is_newcomer = matches!(visitor, Ok(Visitor::Newcomer(..)));
         if !is_newcomer && !self.gateway.keepalive_s.contains(&connect.keepalive_s) {
@@ -56,7 +67,9 @@ impl<D: Devices> Connection<D> {
                 let kicks = self.gateway.registry.kicks();
                 let identity = self.gateway.devices.identity(product_key, device_name);
                 let session_expiry_s = connect.session_expiry_s;
-                let claim = Claim { credentials, kicks, session_expiry_s };
+                // MQTT 3 has wills too, but devices are promised none there.
+                let will = connect.will.filter(|_| connect.version == Version::V5);
+                let claim = Claim { credentials, kicks, session_expiry_s, will };
                 self.waiting = Some(Waiting::Identity(identity, Box::new(claim)));
                 Ok(())
             }
@@ -70,7 +83,7 @@ impl<D: Devices> Connection<D> {
         result: Result<Option<Identity>, Unavailable>,
     ) -> Result<(), End> {
         let Some(Waiting::Identity(_, claim)) = self.waiting.take() else { return Ok(()) };
-        let Claim { credentials, kicks, session_expiry_s } = *claim;
+        let Claim { credentials, kicks, session_expiry_s, will } = *claim;
         let Ok(identity) = result else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable, None);
         };
@@ -85,16 +98,25 @@ impl<D: Devices> Connection<D> {
         }
         let Credentials { product_key, device_name, is_nameless, .. } = credentials;
         let Identity { device, product, is_gateway, .. } = identity;
+        let owner = Owner { product_key, device_name };
+        if let Some(why) =
+            will.as_ref().and_then(|will| not_sayable(will, &owner, self.gateway.gates.retains))
+        {
+            return self.refuse(ConnectCode::Other(why), Refused::Protocol, None);
+        }
         let Some(peer) = self.gateway.registry.enter(product, device, &self.mailbox, kicks) else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);
         };
         let granted = Granted {
-            client_id: is_nameless.then(|| format!("{product_key}.{device_name}").into()),
+            client_id: is_nameless.then(|| {
+                let Owner { product_key, device_name } = &owner;
+                format!("{product_key}.{device_name}").into()
+            }),
             session_expiry_s: (session_expiry_s > 0).then_some(0),
-            retains: false,
+            retains: self.gateway.gates.retains,
         };
-        let owner = Owner { product_key, device_name };
-        self.online = Some(Box::new(Online { peer, owner, is_gateway }));
+        let retained = VecDeque::new();
+        self.online = Some(Box::new(Online { peer, owner, is_gateway, will, retained }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.address);
         self.write(|session, out| session.accept(false, granted, out))
@@ -186,8 +208,13 @@ impl<D: Devices> Connection<D> {
     /// Acknowledges a message that the device may not send; MQTT 5.0 tells it so.
     pub(super) fn drop_foreign(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
         self.metrics().dropped.count(Dropped::Foreign);
+        self.ack_with(ticket, Reason::NOT_AUTHORIZED)
+    }
+
+    /// Acknowledges a message with what became of it, which MQTT 3 has no words for.
+    fn ack_with(&mut self, ticket: Option<Ticket>, reason: Reason) -> Result<(), End> {
         let Some(ticket) = ticket else { return Ok(()) };
-        self.write(|session, out| session.ack_with(ticket, Reason::NOT_AUTHORIZED, out))
+        self.write(|session, out| session.ack_with(ticket, reason, out))
     }
 
     pub(super) fn ack(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
@@ -275,13 +302,16 @@ impl<D: Devices> Connection<D> {
         }
         // Without an acknowledgement the device says it again on its next connection.
         let told = result.map_err(|Unavailable| End::Unkept)?;
+        if told == Told::Full {
+            return self.ack_with(answer.ticket, Reason::QUOTA);
+        }
         self.ack(answer.ticket)?;
         match (answer.reply, told) {
             (Some(Reply::Id { topic, id }), told) => {
                 let text = match told {
                     Told::Upgrade(upgrade) => upgrade.to_reply(&id),
                     Told::Response(response) => response.to_reply(&id),
-                    Told::Nothing => reply(&id, "{}"),
+                    Told::Nothing | Told::Full => reply(&id, "{}"),
                 };
                 self.send(topic, text)
             }

@@ -24,19 +24,25 @@ impl<D: Devices> Connection<D> {
             let has_window = self.session.has_window();
             let fits = |qos| qos == Qos::AtMostOnce || has_window;
             let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
-            let Some(heard) = self.heard(&message) else {
-                self.metrics().dropped.count(Dropped::NotSubscribed);
-                continue;
-            };
-            let now = self.gateway.clock.now().wall;
-            let is_five = self.session.version() == Version::V5;
-            let Some(outgoing) = outgoing(message, heard, is_five, now) else {
-                self.metrics().dropped.count(Dropped::Expired);
-                continue;
-            };
-            self.send_out(outgoing)?;
+            self.say(message, false)?;
         }
         Ok(())
+    }
+
+    /// Says a message, unless it is not to be heard. `was_retained`: it comes late, and the device is told so.
+    pub(super) fn say(&mut self, message: Message, was_retained: bool) -> Result<(), End> {
+        let Some(mut heard) = self.heard(&message) else {
+            self.metrics().dropped.count(Dropped::NotSubscribed);
+            return Ok(());
+        };
+        heard.tells_retain |= was_retained;
+        let now = self.gateway.clock.now().wall;
+        let is_five = self.session.version() == Version::V5;
+        let Some(outgoing) = outgoing(message, heard, is_five, now) else {
+            self.metrics().dropped.count(Dropped::Expired);
+            return Ok(());
+        };
+        self.send_out(outgoing)
     }
 
     /// Writes a message. One that can't be written is dropped.

@@ -2,7 +2,9 @@
 
 use super::Connection;
 use crate::mqtt::{Devices, FILTERS_PER_SUBSCRIBE_MAX, SUBSCRIPTIONS_MAX};
-use otaru_mqtt::packet::{ByteString, Qos, SubscribeCode, SubscribeOptions};
+use otaru_mqtt::packet::{
+    ByteString, Qos, RetainHandling, SubscribeCode, SubscribeOptions, Version,
+};
 use otaru_mqtt::topic::matches;
 use std::num::NonZeroU32;
 
@@ -28,7 +30,8 @@ impl Subscription {
 }
 
 impl<D: Devices> Connection<D> {
-    /// Takes subscriptions in, or says why not. That a device doesn't want to hear itself needs no doing: it never does.
+    /// Takes subscriptions in, or says why not, and looks for what is retained for them. That a device doesn't want to
+    /// hear itself needs no doing: it never does.
     pub(super) fn subscribe(
         &mut self,
         id: Option<u32>,
@@ -36,17 +39,30 @@ impl<D: Devices> Connection<D> {
     ) -> Vec<SubscribeCode> {
         let id = id.and_then(NonZeroU32::new);
         let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
+        let retains = self.gateway.gates.retains && self.session.version() == Version::V5;
         let mut codes = Vec::with_capacity(filters.len());
+        let mut wanted = Vec::new();
         for (filter, options) in filters {
-            codes.push(if is_short {
-                let qos = options.qos.min(Qos::AtLeastOnce);
-                let retain_as_published = options.retain_as_published;
-                let filter = (&**filter).into();
-                self.grant(Subscription { filter, id, qos, retain_as_published })
-            } else {
-                SubscribeCode::QuotaExceeded
-            });
+            if !is_short {
+                codes.push(SubscribeCode::QuotaExceeded);
+                continue;
+            }
+            let is_new = !self.subscriptions.iter().any(|had| *had.filter == **filter);
+            let qos = options.qos.min(Qos::AtLeastOnce);
+            let retain_as_published = options.retain_as_published;
+            let kept = (&**filter).into();
+            let code = self.grant(Subscription { filter: kept, id, qos, retain_as_published });
+            let wants = match options.retain_handling {
+                RetainHandling::Always => true,
+                RetainHandling::IfNew => is_new,
+                RetainHandling::Never => false,
+            };
+            if retains && wants && matches!(code, SubscribeCode::Granted(_)) {
+                wanted.push((&**filter).into());
+            }
+            codes.push(code);
         }
+        self.look_for_retained(wanted);
         codes
     }
 

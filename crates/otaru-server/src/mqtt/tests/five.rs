@@ -1,7 +1,7 @@
 //! Devices that speak MQTT 5.0.
 
-use super::harness::{Device, Node, PRODUCT, START_MS, connect, topic};
-use crate::mqtt::{Beside, Delivery, Message};
+use super::harness::{Device, Node, PRODUCT, START_MS, connect, settle, topic};
+use crate::mqtt::{Beside, Delivery, GateLimits, Message};
 use bytes::{Bytes, BytesMut};
 use otaru_core::id::DeviceNo;
 use otaru_core::time::Timestamp;
@@ -10,7 +10,7 @@ use otaru_mqtt::codec;
 use otaru_mqtt::framer::Framer;
 use otaru_mqtt::packet::{
     ByteString, Connect, ConnectCode, Packet, PacketId, Properties, Publish, Qos, Reason,
-    SubscribeCode, SubscribeOptions, Version, Welcome, Will,
+    RetainHandling, SubscribeCode, SubscribeOptions, Version, Welcome, Will,
 };
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -347,4 +347,168 @@ async fn an_alias_stands_for_a_topic_in_both_directions() {
         deliver(&node, Message::new("/t", "x", Qos::AtMostOnce));
         assert_eq!(&*device.message().await.topic, want);
     }
+}
+
+fn will(topic: String, payload: &'static str, retain: bool) -> Box<Will> {
+    let (topic, payload, qos) = (topic.into(), payload.into(), Qos::AtLeastOnce);
+    let properties = Properties::default();
+    Box::new(Will { topic, payload, qos, retain, delay_s: 30, properties })
+}
+
+const GONE: &str = r#"{"id":1,"params":{"version":"gone"}}"#;
+
+fn retaining() -> Node {
+    Node::with_gates(GateLimits { retains: true, ..GateLimits::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_will_is_said_when_its_device_goes_without_a_farewell() {
+    let farewell = |reason| {
+        let (session_expiry_s, text) = (None, None);
+        Some(Packet::Disconnect { reason, session_expiry_s, text })
+    };
+    for (farewell, is_said) in [
+        (None, true),
+        (farewell(Reason::SUCCESS), false),
+        (farewell(Reason::WITH_WILL), true),
+        // A second CONNECT: the server ends the connection.
+        (Some(Packet::Connect(Box::new(five("dev-001", "c")))), true),
+    ] {
+        let node = Node::new();
+        let will = Some(will(topic("/ota/device/inform", ""), GONE, false));
+        let (mut device, _) =
+            Five::connected(&node, Connect { will, ..five("dev-001", "c") }).await;
+        if let Some(packet) = farewell.clone() {
+            device.say(packet).await;
+        }
+        drop(device);
+        settle().await;
+        let mut want = vec!["1 online from 127.0.0.1", "1 has default gone", "1 offline"];
+        if !is_said {
+            want.remove(1);
+        }
+        assert_eq!(node.heard.take_log(), want, "{farewell:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_will_says_nothing_that_its_device_may_not() {
+    let node = Node::new();
+    for (topic, retain, reason) in [
+        (topic("/ota/device/inform", "").replace("001", "002"), false, Reason::TOPIC_NAME),
+        (topic("", "/user/update"), true, Reason::RETAIN),
+    ] {
+        let connect = Connect { will: Some(will(topic, GONE, retain)), ..five("dev-001", "c") };
+        let mut device = Five::dial(&node);
+        let answer = device.ask(Packet::Connect(Box::new(connect))).await;
+        let Some(Packet::ConnAck { code, .. }) = answer else { panic!("{answer:?}") };
+        assert_eq!(code, ConnectCode::Other(reason));
+    }
+    // Nobody could answer these, and garbage stays garbage.
+    for (topic, payload) in [
+        (topic("/sys", "/thing/ota/firmware/get"), r#"{"id":1,"params":{}}"#),
+        (topic("", "/user/update"), GONE),
+        (topic("/ota/device/inform", ""), "{"),
+    ] {
+        let connect = Connect { will: Some(will(topic, payload, false)), ..five("dev-001", "c") };
+        drop(Five::connected(&node, connect).await);
+        settle().await;
+        assert_eq!(node.heard.take_log(), ["1 online from 127.0.0.1", "1 offline"]);
+    }
+}
+
+fn retained(topic: impl Into<ByteString>, payload: &'static str) -> Packet {
+    let Packet::Publish(publish) = publish(topic, payload) else { panic!() };
+    let properties = Properties { expiry_s: Some(60), is_text: true, ..Properties::default() };
+    let (retain, properties) = (true, Some(Box::new(properties)));
+    Packet::Publish(Publish { retain, properties, ..publish })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retained_message_is_heard_by_who_subscribes_later() {
+    let node = retaining();
+    let (mut device, welcome) = Five::connected(&node, five("dev-001", "c")).await;
+    assert!(welcome.retains);
+    let state = topic("", "/user/state");
+    let answer = device.ask(retained(state.clone(), "on")).await;
+    assert_eq!(answer, Some(Packet::puback(PacketId::MIN)));
+    let answer = device.ask(retained(state.clone(), "too much")).await;
+    assert_eq!(answer, Some(Packet::PubAck(PacketId::MIN, Reason::QUOTA)));
+    assert!(device.hears_nothing().await, "it has not subscribed");
+
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let asked = Connect { receive_max: 1, ..five("dev-001", "c") };
+    let (mut device, _) = Five::connected(&node, asked).await;
+    // The answer comes first, and no more at once than the device can receive.
+    assert_eq!(device.subscribe(Some(7), &state).await, [SubscribeCode::Granted(Qos::AtLeastOnce)]);
+    let heard = device.message().await;
+    assert_eq!((&*heard.topic, &heard.payload[..], heard.retain), (&*state, &b"on"[..], true));
+    let said = heard.properties.unwrap();
+    assert_eq!((said.expiry_s, said.is_text), (Some(50), true));
+    assert_eq!(said.subscription_ids, [7]);
+    device.subscribe(None, &state).await;
+    assert!(device.hears_nothing().await, "its window is full");
+    device.say(Packet::PubAck(heard.packet_id.unwrap(), Reason::SUCCESS)).await;
+    assert!(device.message().await.retain);
+
+    // Other filters, later times and older devices hear nothing of it.
+    device.subscribe(None, &topic("", "/user/get")).await;
+    assert!(device.hears_nothing().await);
+    let mut old = node.device("dev-001").await;
+    let filters = vec![(state.clone().into(), Qos::AtLeastOnce)];
+    old.say(|client, out| client.subscribe(filters, out)).await.unwrap();
+    old.hear().await;
+    assert!(old.hears_nothing().await);
+    tokio::time::sleep(Duration::from_secs(51)).await;
+    let (mut device, _) = Five::connected(&node, five("dev-001", "c")).await;
+    device.subscribe(None, &state).await;
+    assert!(device.hears_nothing().await, "its time is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_says_whether_it_wants_what_is_retained() {
+    let node = retaining();
+    let (mut device, _) = Five::connected(&node, five("dev-001", "c")).await;
+    let state = topic("", "/user/state");
+    device.ask(retained(state.clone(), "on")).await;
+    for (retain_handling, hears) in [
+        (RetainHandling::Never, false),
+        (RetainHandling::IfNew, false),
+        (RetainHandling::Always, true),
+    ] {
+        let options = SubscribeOptions { retain_handling, ..Qos::AtMostOnce.into() };
+        let filters = vec![(state.clone().into(), options)];
+        let packet_id = PacketId::MIN;
+        device.ask(Packet::Subscribe { packet_id, id: None, filters }).await;
+        if hears {
+            assert_eq!(device.message().await.qos, Qos::AtMostOnce);
+        }
+        assert!(device.hears_nothing().await, "{retain_handling:?}");
+    }
+    device.ask(Packet::Unsubscribe { packet_id: PacketId::MIN, filters: vec![state.into()] }).await;
+    let options =
+        SubscribeOptions { retain_handling: RetainHandling::IfNew, ..Qos::AtMostOnce.into() };
+    let filters = vec![(topic("", "/user/state").into(), options)];
+    device.ask(Packet::Subscribe { packet_id: PacketId::MIN, id: None, filters }).await;
+    assert!(device.message().await.retain);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_said_on_topics_of_its_own_is_retained() {
+    let node = retaining();
+    let will = Some(will(topic("", "/user/state"), "off", true));
+    let (mut device, _) = Five::connected(&node, Connect { will, ..five("dev-001", "c") }).await;
+    let inform = r#"{"id":1,"params":{"version":"1.0.0"}}"#;
+    device.ask(retained(topic("/ota/device/inform", ""), inform)).await;
+    device.ask(retained(topic("", "/user/state").replace("001", "002"), "x")).await;
+    device.ask(retained(topic("/shadow/update", ""), "x")).await;
+    drop(device);
+    settle().await;
+    let want = [
+        "1 online from 127.0.0.1".to_owned(),
+        "1 has default 1.0.0".to_owned(),
+        format!("1 retains {}", topic("", "/user/state")),
+        "1 offline".to_owned(),
+    ];
+    assert_eq!(node.heard.take_log(), want);
 }

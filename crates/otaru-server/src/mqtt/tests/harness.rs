@@ -1,7 +1,8 @@
 use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    Devices, Gateway, Identity, Later, Link, MemoryLink, Peer, Registry, Report, Told, Unavailable,
+    Devices, GateLimits, Gateway, Identity, Later, Link, MemoryLink, Message, Peer, Registry,
+    Report, Told, Unavailable,
 };
 use bytes::{Bytes, BytesMut};
 use otaru_core::block::{BlockRequest, frame};
@@ -42,6 +43,7 @@ pub(super) struct Heard {
     /// Blocks that may be given.
     pub(super) blocks: Semaphore,
     pub(super) upgrade: Mutex<Option<Upgrade>>,
+    pub(super) retained: Mutex<Vec<Message>>,
     /// Look-ups of the device `slow-look-up` that may end.
     pub(super) looks: Semaphore,
 }
@@ -108,6 +110,7 @@ impl Devices for Arc<Heard> {
                 Report::Progress(it) => format!("{} at {}", peer.device.0, it.step),
                 Report::Pull(module) => format!("{} asks for {module}", peer.device.0),
                 Report::Ask(ask) => format!("{} asks {ask:?}", peer.device.0),
+                Report::Retain(message) => format!("{} retains {}", peer.device.0, message.topic),
             });
             let told = match report {
                 Report::Inform(_) | Report::Progress(_) => Told::Nothing,
@@ -115,6 +118,11 @@ impl Devices for Arc<Heard> {
                     Some(upgrade) => Told::Upgrade(Box::new(upgrade)),
                     None => Told::Nothing,
                 },
+                Report::Retain(message) if message.payload == "too much" => Told::Full,
+                Report::Retain(message) => {
+                    heard.retained.lock().unwrap().push(*message);
+                    Told::Nothing
+                }
                 Report::Ask(_) => Told::Response(Response::success("heard".into())),
             };
             let later: Later<_> = if *heard.holds.lock().unwrap() {
@@ -169,6 +177,11 @@ impl Devices for Arc<Heard> {
         Box::pin(async { Ok(Ok(answer)) })
     }
 
+    fn retained(&self, _: Vec<Peer>) -> Later<Vec<Message>> {
+        let messages = self.retained.lock().unwrap().clone();
+        Box::pin(async { Ok(messages) })
+    }
+
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {
         asks_block(self, peer, &request);
         let heard = Arc::clone(self);
@@ -194,6 +207,10 @@ pub(super) struct Node {
 impl Node {
     /// Needs a runtime of one thread with paused time.
     pub(super) fn new() -> Self {
+        Self::with_gates(GateLimits::default())
+    }
+
+    pub(super) fn with_gates(gates: GateLimits) -> Self {
         let heard = Arc::new(Heard {
             log: Mutex::default(),
             commits: Mutex::default(),
@@ -201,13 +218,14 @@ impl Node {
             places: Semaphore::new(Semaphore::MAX_PERMITS),
             blocks: Semaphore::new(Semaphore::MAX_PERMITS),
             upgrade: Mutex::default(),
+            retained: Mutex::default(),
             looks: Semaphore::new(0),
         });
         let registry = Arc::new(Registry::default());
         let clock = Clock::simulated(Timestamp(START_MS));
         let gateway =
             Gateway::new(Arc::clone(&heard), Arc::clone(&registry), clock, Limits::default());
-        let gateway = Arc::new(gateway);
+        let gateway = Arc::new(gateway.with_gates(gates));
         tokio::spawn(Arc::clone(&gateway).sweep());
         Self { heard, registry, gateway }
     }

@@ -1,6 +1,7 @@
 //! Messages and files of devices, as callers see them.
 
 use super::*;
+use crate::store::Shelf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use otaru_core::file::DeviceFile;
@@ -237,4 +238,43 @@ pub async fn each_refused_call_has_its_code_and_nobody_hears_it() {
         assert_eq!(status, if want.starts_with("iot.") { 200 } else { 400 }, "{action} {params}");
     }
     assert!(line.read().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retained_message_is_kept_until_one_that_is_over_and_there_is_room_for_some() {
+    let world = World::new().await;
+    let product = world.product("lamp").await;
+    world.device(&product, "lamp1").await;
+    let no = world.device_no(&product, "lamp1").await;
+    let product_no = world.app.store.view(move |view| view.device(no)).await;
+    let product_no = product_no.unwrap().unwrap().product;
+    let params = |topic: &str, content: &str| {
+        let content = STANDARD.encode(content).replace('=', "%3D");
+        format!("ProductKey={product}&MessageContent={content}&TopicFullName={topic}&Retained=true")
+    };
+    let kept = async |shelf: Shelf| {
+        let found = world.app.store.view(move |view| view.retained(shelf, START)).await.unwrap();
+        found.iter().map(|it| format!("{} {:?}", it.topic, it.payload)).collect::<Vec<_>>()
+    };
+    let (device, all) = (Shelf::Device(no), Shelf::Product(product_no));
+    let (own, news) = (format!("/{product}/lamp1/user/get"), format!("/broadcast/{product}/news"));
+    world.ok("Pub", &params(&own, "one")).await;
+    world.ok("Pub", &params(&own, "two")).await;
+    world.ok("Pub", &params(&news, "three")).await;
+    assert_eq!(kept(device).await, [format!("{own} b\"two\"")]);
+    assert_eq!(kept(all).await, [format!("{news} b\"three\"")]);
+    for n in 1..16 {
+        world.ok("Pub", &params(&format!("{own}/{n}"), "x")).await;
+    }
+    let (_, code) = world.refused("Pub", &params(&format!("{own}/16"), "x")).await;
+    assert_eq!(code, "iot.common.InvalidFormattedParameter");
+    // In place of an older one it has room, but not for more bytes than may be kept.
+    world.ok("Pub", &params(&own, "four")).await;
+    world.refused("Pub", &params(&own, &"x".repeat(65_536))).await;
+    assert_eq!(kept(device).await.len(), 16);
+    for n in 1..16 {
+        let over = format!("{}&MessageExpiryInterval=0", params(&format!("{own}/{n}"), "x"));
+        world.ok("Pub", &over).await;
+    }
+    assert_eq!(kept(device).await, [format!("{own} b\"four\"")]);
 }

@@ -155,6 +155,7 @@ impl FleetRows for Tx<'_> {
     fn bury_product(&mut self, no: ProductNo) -> Result<()> {
         self.run("DELETE FROM module WHERE product = ?1", params![no.0])?;
         self.run("DELETE FROM product_tag WHERE product = ?1", params![no.0])?;
+        self.run("DELETE FROM retained WHERE kind = 1 AND owner = ?1", params![no.0])?;
         self.run_one("UPDATE product SET doomed_at = NULL WHERE no = ?1", params![no.0])
     }
 
@@ -203,6 +204,7 @@ impl FleetRows for Tx<'_> {
         )?;
         self.run("DELETE FROM device_version WHERE device = ?1", params![no])?;
         self.run("DELETE FROM device_file WHERE device = ?1", params![no])?;
+        self.run("DELETE FROM retained WHERE kind = 0 AND owner = ?1", params![no])?;
         self.run("DELETE FROM topology WHERE device = ?1", params![no])?;
         self.run("DELETE FROM topology WHERE gateway = ?1", params![no])?;
         self.run_one("DELETE FROM device WHERE no = ?1", params![no])?;

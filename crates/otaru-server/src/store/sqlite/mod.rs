@@ -5,6 +5,7 @@
 
 mod account;
 mod apply;
+mod beside;
 mod device;
 mod file;
 mod fleet;
@@ -14,6 +15,7 @@ mod module;
 mod nonce;
 mod package;
 mod product;
+mod retained;
 mod row;
 mod schema;
 mod subscription;

@@ -1,0 +1,72 @@
+//! What a device wants said when it vanishes. Source: MQTT 5.0, section 3.1.2.5.
+
+use super::Connection;
+use crate::metrics::Dropped;
+use crate::mqtt::topics::{Owner, Uplink};
+use crate::mqtt::{Devices, Peer, Report};
+use otaru_core::message::{Ask, Inform, Progress, Request};
+use otaru_mqtt::packet::{Reason, Will};
+use std::pin::Pin;
+
+/// Why a will can't be taken, if it can't: it is to be said where the device itself may not speak, or to be retained
+/// where nothing is.
+pub(super) fn not_sayable(will: &Will, owner: &Owner, retains: bool) -> Option<Reason> {
+    if owner.uplink(&will.topic) == Uplink::Foreign {
+        return Some(Reason::TOPIC_NAME);
+    }
+    (will.retain && !retains).then_some(Reason::RETAIN)
+}
+
+impl<D: Devices> Connection<D> {
+    /// The device went in order: there is nothing to say.
+    pub(super) fn forget_will(&mut self) {
+        if let Some(online) = &mut self.online {
+            online.will = None;
+        }
+    }
+
+    /// Says the will, if there is one. It is kept when this ends, or the store can't keep anything now and says so
+    /// itself.
+    pub(super) fn say_will(&mut self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let (peer, report) = self.take_will()?;
+        let place = self.gateway.devices.report(peer, report);
+        Some(Box::pin(async move {
+            if let Ok(kept) = place.await {
+                let _ = kept.await;
+            }
+        }))
+    }
+
+    /// The will, as if the device itself said it now. No answer reaches it any more, so what only asks for one is dropped.
+    /// No session outlives its connection, so that a delay has nothing to wait for.
+    fn take_will(&mut self) -> Option<(Peer, Report)> {
+        let online = self.online.as_mut()?;
+        let (peer, will) = (online.peer, online.will.take()?);
+        let Will { topic, payload, qos, retain, delay_s: _, properties } = *will;
+        if retain && self.is_custom(&topic) {
+            let report = self.to_retain(&topic, &payload, qos, Some(Box::new(properties)));
+            return Some((peer, report));
+        }
+        let report = match self.online.as_ref()?.owner.uplink(&topic) {
+            Uplink::Inform => Inform::parse(&payload).ok().map(Report::Inform),
+            Uplink::Progress => Progress::parse(&payload).ok().map(Report::Progress),
+            Uplink::Thing(path) => Request::parse(&payload)
+                .and_then(|request| Ask::thing(path, &request).ok())
+                .map(Report::Ask),
+            Uplink::Pull
+            | Uplink::LegacyPull
+            | Uplink::Time
+            | Uplink::Block
+            | Uplink::Topology
+            | Uplink::Unheard
+            | Uplink::Foreign => {
+                self.metrics().dropped.count(Dropped::Unheard);
+                return None;
+            }
+        };
+        if report.is_none() {
+            self.metrics().dropped.count(Dropped::Malformed);
+        }
+        Some((peer, report?))
+    }
+}

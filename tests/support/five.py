@@ -1,6 +1,7 @@
 """A device that speaks MQTT 5.0, on paho-mqtt."""
 
 import queue
+import socket
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
@@ -60,7 +61,6 @@ class FiveDevice(WireDevice):
         return self.ends.get(timeout=HANG_SECONDS).value
 
     def vanish(self):
-        """Closes the socket without a word."""
-        self.client.socket().close()
+        """Ends the connection without a word."""
+        self.client.socket().shutdown(socket.SHUT_RDWR)
         self.ends.get(timeout=HANG_SECONDS)
-        self.client.loop_stop()

@@ -10,9 +10,10 @@ import websocket
 
 import cloud as clouds
 import metrics
-from device import WireDevice, credentials
+from device import WireDevice
 from fleet import Fleet, of_status
 from server import HANG_SECONDS, wait_for
+from wire import connect_packet
 
 OPCODE_TEXT, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PONG = 1, 2, 8, 10
 
@@ -25,14 +26,6 @@ def fleet(tls_server):
 def opened(server, protocols=("mqtt",), path="/mqtt"):
     url = f"ws://{server.http}{path}"
     return websocket.create_connection(url, timeout=HANG_SECONDS, subprotocols=list(protocols))
-
-
-def connect_packet(device):
-    client_id, username, password = credentials(device)
-    fields = [text.encode() for text in (client_id, username, password)]
-    body = b"\0\4MQTT\4\xc2\0\x3c" + b"".join(struct.pack(">H", len(field)) + field for field in fields)
-    length = bytes([len(body) % 128 | 128, len(body) // 128]) if len(body) > 127 else bytes([len(body)])
-    return b"\x10" + length + body
 
 
 ACCEPTED, PING, PONG = b"\x20\2\0\0", b"\xc0\0", b"\xd0\0"

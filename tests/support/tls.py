@@ -1,5 +1,8 @@
 """TLS by `openssl s_client`, as a user would try it, and by Python's own module."""
 
+import contextlib
+import hashlib
+import hmac
 import re
 import socket
 import ssl
@@ -32,3 +35,23 @@ def connect(address, ca, name="localhost", version=None):
     host, port = address.rsplit(":", 1)
     plain = socket.create_connection((host, int(port)), timeout=HANG_SECONDS)
     return context.wrap_socket(plain, server_hostname=name)
+
+
+def device_psk(device):
+    """Identity and key with which the vendor's C SDK 4 opens TLS. The key is text that is taken for bytes."""
+    name, timestamp = f"{device['ProductKey']}&{device['DeviceName']}", "2524608000000"
+    signed = f"id{name}timestamp{timestamp}".encode()
+    key = hmac.new(device["DeviceSecret"].encode(), signed, hashlib.sha256).hexdigest().upper()
+    return f"devicename|hmacsha256|{name}|{timestamp}", key.encode()
+
+
+@contextlib.contextmanager
+def psk_client(address, identity, key, suite="PSK-AES128-CBC-SHA"):
+    """`openssl s_client` with a key: what goes in and out of it is what passes under TLS."""
+    command = ["openssl", "s_client", "-connect", address, "-quiet", "-tls1_2", "-cipher", suite]
+    command += ["-psk_identity", identity, "-psk", key.hex()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+        try:
+            yield client
+        finally:
+            client.kill()

@@ -5,6 +5,7 @@
 //! mismatch means.
 
 pub mod device;
+pub mod psk;
 pub mod rpc;
 
 use hmac::{Hmac, KeyInit, Mac};

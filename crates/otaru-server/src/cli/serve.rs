@@ -157,14 +157,8 @@ impl Server {
         let (store, store_handle) = Store::threaded(engine, READERS)?;
         let bases = Bases::new(config.http_base, config.download_base, &listeners);
         let metrics = Metrics::default();
-        let tls = if https.is_some() || mqtts.is_some() {
-            let tls = config.tls;
-            let (clock, random) = (clock.clone(), random.clone());
-            Some(Arc::new(acceptor(tls, &folder, &bases, clock, random, metrics.clone())?))
-        } else {
-            None
-        };
-        let urls = Urls::new(bases.callers, secret).with_download_base(Some(bases.devices));
+        let urls = Urls::new(bases.callers.clone(), secret)
+            .with_download_base(Some(bases.devices.clone()));
         let gates = mqtt::GateLimits {
             sub_devices_max: usize::try_from(config.limits.sub_devices_max).unwrap_or(usize::MAX),
             logins_per_second: config.limits.sub_logins_per_second,
@@ -182,6 +176,13 @@ impl Server {
             urls.clone(),
             files.clone(),
         );
+        let tls = if https.is_some() || mqtts.is_some() {
+            let shared = (clock.clone(), random.clone(), metrics.clone());
+            let tls = acceptor(config.tls, app.clone(), &folder, &bases, shared)?;
+            Some(Arc::new(tls))
+        } else {
+            None
+        };
         let kept = app.ensure_account(key.credentials.clone()).await?;
         if let Some(kept) = kept {
             ensure!(

@@ -210,6 +210,8 @@ label! {
         Ecdhe = "tls12_ecdhe",
         /// TLS 1.2 with key exchange by RSA, as the old C SDKs do it.
         Rsa = "tls12_rsa",
+        /// TLS 1.2 with a key that comes of the device's secret.
+        Psk = "tls12_psk",
     }
 }
 
@@ -232,6 +234,8 @@ label! {
         Suite = "suite",
         /// The peer doesn't trust our certificate.
         Distrusted = "distrusted",
+        /// No such device, or a key that doesn't come of its secret.
+        Psk = "psk",
         Other = "other",
     }
 }

@@ -1,5 +1,6 @@
 //! What this server speaks.
 
+use super::psk;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions,
@@ -34,21 +35,25 @@ pub enum ContextError {
     Tls(#[from] ErrorStack),
 }
 
-/// A server's context with these certificates, of which those are used that a client takes. Its session tickets are
+/// A server's context with these certificates, of which those are used that a client takes; `with_psk` also lets devices
+/// in by keys of theirs. Its session tickets are
 /// good for this context alone.
 ///
 /// # Errors
 /// When a file can't be read or is something else.
-pub fn context(pairs: &[Pair]) -> Result<SslContext, ContextError> {
+pub fn context(pairs: &[Pair], with_psk: bool) -> Result<SslContext, ContextError> {
     let mut builder = SslContext::builder(SslMethod::tls_server())?;
     for pair in pairs {
         add(&mut builder, pair)?;
     }
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-    builder.set_cipher_list(SUITES)?;
-    builder.set_options(
-        SslOptions::CIPHER_SERVER_PREFERENCE | SslOptions::NO_COMPRESSION | backend_options(),
-    );
+    if with_psk {
+        psk::allow(&mut builder);
+        builder.set_cipher_list(&format!("{SUITES}:{}", psk::SUITE))?;
+    } else {
+        builder.set_cipher_list(SUITES)?;
+    }
+    builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | backend_options());
     builder.set_mode(
         // An idle connection holds no buffers, and a write may come again from elsewhere, with more behind it.
         SslMode::RELEASE_BUFFERS
@@ -65,7 +70,7 @@ pub fn context(pairs: &[Pair]) -> Result<SslContext, ContextError> {
 #[cfg(not(feature = "aws-lc"))]
 fn backend_options() -> SslOptions {
     // A renegotiation costs the server a handshake per packet, and a device that loses power says no goodbye.
-    SslOptions::NO_RENEGOTIATION | SslOptions::IGNORE_UNEXPECTED_EOF
+    SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION | SslOptions::IGNORE_UNEXPECTED_EOF
 }
 
 #[cfg(not(feature = "aws-lc"))]
@@ -74,7 +79,7 @@ fn backend(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
     builder.set_num_tickets(1)
 }
 
-/// AWS-LC never renegotiates as a server, and has no say in the rest.
+/// AWS-LC compresses nothing, never renegotiates as a server, and has no say in the rest.
 #[cfg(feature = "aws-lc")]
 fn backend_options() -> SslOptions {
     SslOptions::empty()

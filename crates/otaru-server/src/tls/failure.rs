@@ -5,7 +5,7 @@ use crate::metrics::TlsFailed;
 use openssl::ssl::ErrorCode;
 
 /// How TLS libraries say it, in lower case with blanks; the first that fits counts.
-const REASONS: [(&str, TlsFailed); 14] = [
+const REASONS: [(&str, TlsFailed); 15] = [
     ("http request", TlsFailed::NotTls),
     ("https proxy request", TlsFailed::NotTls),
     ("wrong version number", TlsFailed::NotTls),
@@ -19,6 +19,7 @@ const REASONS: [(&str, TlsFailed); 14] = [
     ("certificate unknown", TlsFailed::Distrusted),
     ("certificate expired", TlsFailed::Distrusted),
     ("unsupported certificate", TlsFailed::Distrusted),
+    ("psk identity", TlsFailed::Psk),
     ("unexpected eof", TlsFailed::Eof),
 ];
 

@@ -6,6 +6,7 @@ mod authority;
 mod context;
 mod failure;
 mod made;
+mod psk;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -13,13 +14,16 @@ mod tests;
 pub use authority::ServerName;
 pub use context::Pair;
 pub use made::{Made, authority_file};
+pub use psk::Secrets;
 pub use socket::{HandshakeError, TlsSocket};
 
 use crate::clock::Clock;
 use crate::metrics::{Metrics, TlsFailed, TlsKind};
 use crate::random::Random;
 use openssl::ssl::{Ssl, SslContext, SslRef, SslVersion};
+use otaru_core::signature::psk::PskIdentity;
 use otaru_core::time::DAY_MS;
+use psk::Slot;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use tokio::net::TcpStream;
@@ -52,6 +56,8 @@ impl Default for TlsLimits {
 #[derive(Debug)]
 pub struct Acceptor {
     source: Source,
+    /// For devices that open with a key of theirs.
+    secrets: Option<Secrets>,
     context: RwLock<SslContext>,
     limits: TlsLimits,
     /// A place for each handshake under way.
@@ -66,14 +72,15 @@ impl Acceptor {
     /// A sentence when there are no certificates to use.
     pub fn open(
         source: Source,
+        secrets: Option<Secrets>,
         limits: TlsLimits,
         clock: Clock,
         random: Random,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let context = RwLock::new(load(&source, &clock, &random)?);
+        let context = RwLock::new(load(&source, secrets.is_some(), &clock, &random)?);
         let room = Semaphore::new(usize::try_from(limits.handshakes_max).unwrap_or(usize::MAX));
-        Ok(Self { source, context, limits, room, clock, random, metrics })
+        Ok(Self { source, secrets, context, limits, room, clock, random, metrics })
     }
 
     /// Reads the certificates again, and issues those anew that the server makes and that end soon. Connections go on
@@ -82,7 +89,7 @@ impl Acceptor {
     /// # Errors
     /// A sentence when there is something wrong with them; the old ones are used further then.
     pub fn reload(&self) -> anyhow::Result<()> {
-        let context = load(&self.source, &self.clock, &self.random)?;
+        let context = load(&self.source, self.secrets.is_some(), &self.clock, &self.random)?;
         // A context is put in its place whole.
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = context;
         Ok(())
@@ -111,9 +118,10 @@ impl Acceptor {
     pub async fn accept(&self, tcp: TcpStream, peer: IpAddr) -> Option<TlsSocket> {
         let deadline_ms = self.clock.now().mono_ms + self.limits.handshake_ms;
         let mut has_place = false;
+        let slot = Slot::default();
         let shaken = tokio::select! {
             biased;
-            shaken = self.shake_hands(tcp, &mut has_place) => shaken,
+            shaken = self.shake_hands(tcp, &slot, &mut has_place) => shaken,
             () = self.clock.sleep_until(deadline_ms) => Err(None),
         };
         let failed = match shaken {
@@ -123,7 +131,7 @@ impl Acceptor {
             }
             Err(Some(error)) => {
                 tracing::debug!(%peer, %error, "a TLS handshake with {peer} failed: {error}");
-                failure::reason(&error)
+                if slot.is_filled() { TlsFailed::Psk } else { failure::reason(&error) }
             }
             Err(None) if has_place => TlsFailed::Timeout,
             Err(None) => TlsFailed::Busy,
@@ -135,6 +143,7 @@ impl Acceptor {
     async fn shake_hands(
         &self,
         tcp: TcpStream,
+        slot: &Slot,
         has_place: &mut bool,
     ) -> Result<TlsSocket, Option<HandshakeError>> {
         // Who says nothing takes nobody's place.
@@ -146,11 +155,25 @@ impl Acceptor {
         let ssl = Ssl::new(&self.context.read().unwrap_or_else(PoisonError::into_inner));
         let mut ssl = ssl.map_err(HandshakeError::from)?;
         ssl.set_accept_state();
-        Ok(TlsSocket::shake_hands(ssl, tcp).await?)
+        let Some(secrets) = &self.secrets else {
+            return Ok(TlsSocket::shake_hands(ssl, tcp).await?);
+        };
+        slot.attach(&mut ssl).map_err(HandshakeError::from)?;
+        let prepare = async |identity: PskIdentity| {
+            let mut unknown = [0; 32];
+            self.random.fill(&mut unknown);
+            slot.put(secrets.key(&identity, unknown).await);
+        };
+        Ok(TlsSocket::shake_hands_with(ssl, tcp, Some(prepare)).await?)
     }
 }
 
-fn load(source: &Source, clock: &Clock, random: &Random) -> anyhow::Result<SslContext> {
+fn load(
+    source: &Source,
+    with_psk: bool,
+    clock: &Clock,
+    random: &Random,
+) -> anyhow::Result<SslContext> {
     let made;
     let pairs = match source {
         Source::Own(pairs) => pairs,
@@ -159,7 +182,7 @@ fn load(source: &Source, clock: &Clock, random: &Random) -> anyhow::Result<SslCo
             &made
         }
     };
-    Ok(context::context(pairs)?)
+    Ok(context::context(pairs, with_psk)?)
 }
 
 /// Under which label a handshake is counted.
@@ -168,5 +191,9 @@ fn kind(session: &SslRef) -> TlsKind {
         return TlsKind::Tls13;
     }
     let name = session.current_cipher().map_or("", |cipher| cipher.name());
-    if name.starts_with("ECDHE-") { TlsKind::Ecdhe } else { TlsKind::Rsa }
+    match name.split('-').next() {
+        Some("ECDHE") => TlsKind::Ecdhe,
+        Some("PSK") => TlsKind::Psk,
+        _ => TlsKind::Rsa,
+    }
 }

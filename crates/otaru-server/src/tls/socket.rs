@@ -1,6 +1,9 @@
 //! A socket that speaks TLS once its handshake is done.
 
+use super::psk::Watch;
 use openssl::ssl::{ErrorCode, Ssl, SslRef, SslStream};
+use otaru_core::signature::psk::PskIdentity;
+use std::future::Ready;
 use std::io::{self, Error, ErrorKind, Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,19 +11,40 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+/// Bytes that are read at once while somebody looks at them.
+const WATCHED_BYTES: usize = 2 * 1024;
+
 /// The bytes below TLS. Never waits.
 #[derive(Debug)]
-struct Bytes(Arc<TcpStream>);
+struct Bytes {
+    tcp: Arc<TcpStream>,
+    /// During the handshake, where it may ask for a key.
+    watch: Option<Box<Watch>>,
+}
 
 impl Read for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let Some(watch) = &mut self.watch else { return self.tcp.try_read(buffer) };
+        loop {
+            let count = watch.read(buffer);
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            if watch.is_asking() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let mut bytes = [0; WATCHED_BYTES];
+            match self.tcp.try_read(&mut bytes)? {
+                0 => return Ok(0),
+                count => watch.feed(&bytes[..count]),
+            }
+        }
     }
 }
 
 impl Write for Bytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        self.tcp.try_write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -78,9 +102,26 @@ impl TlsSocket {
     /// # Errors
     /// What TLS says when the sides don't agree or the peer goes.
     pub async fn shake_hands(ssl: Ssl, tcp: TcpStream) -> Result<Self, HandshakeError> {
+        Self::shake_hands_with(ssl, tcp, None::<fn(PskIdentity) -> Ready<()>>).await
+    }
+
+    /// The same, where `prepare` puts the key of an identity where the library finds it.
+    pub(super) async fn shake_hands_with<F: Future<Output = ()>>(
+        ssl: Ssl,
+        tcp: TcpStream,
+        prepare: Option<impl Fn(PskIdentity) -> F>,
+    ) -> Result<Self, HandshakeError> {
         let tcp = Arc::new(tcp);
-        let mut stream = SslStream::new(ssl, Bytes(Arc::clone(&tcp)))?;
+        let watch = prepare.is_some().then(Box::default);
+        let mut stream = SslStream::new(ssl, Bytes { tcp: Arc::clone(&tcp), watch })?;
         while let Err(error) = stream.do_handshake() {
+            if let (Some(watch), Some(prepare)) = (&mut stream.get_mut().watch, &prepare)
+                && let Some(identity) = watch.asked()
+            {
+                prepare(identity).await;
+                watch.go_on();
+                continue;
+            }
             // A socket that failed meanwhile fails the next step too, which says how.
             let _ = match need(&error) {
                 Some(Need::Read) => tcp.readable().await,
@@ -88,6 +129,9 @@ impl TlsSocket {
                 None => return Err(error.into()),
             };
         }
+        // Nobody sends more than his part of the handshake before it is over; what was read too far stays until it is
+        // read.
+        stream.get_mut().watch.take_if(|watch| watch.is_empty());
         let wire = Mutex::new(Wire { stream, reading: Need::Read, writing: Need::Write });
         Ok(Self { tcp, wire })
     }

@@ -31,7 +31,8 @@ impl Node {
         // Certificates are checked against the machine's clock.
         let clock = Clock::system();
         let random = Random::system().unwrap();
-        let acceptor = Acceptor::open(source, limits, clock, random, metrics.clone()).unwrap();
+        let acceptor =
+            Acceptor::open(source, None, limits, clock, random, metrics.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self { dir, acceptor: Arc::new(acceptor), listener, metrics }
     }
@@ -225,7 +226,7 @@ fn files_that_do_not_fit_are_named() {
         ("ec.pem", "empty.pem", Some("empty.pem can't be used as a key")),
     ] {
         let pair = Pair { certificate: path(certificate), key: path(key) };
-        let told = context::context(&[pair]).err().map(|error| error.to_string());
+        let told = context::context(&[pair], false).err().map(|error| error.to_string());
         let fits = match (&told, want) {
             (Some(told), Some(want)) => told.contains(want),
             (told, want) => told.is_none() && want.is_none(),

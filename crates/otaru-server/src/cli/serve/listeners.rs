@@ -1,15 +1,17 @@
 //! Where the server listens, and how it is reached there.
 
 use super::folder::Folder;
+use crate::app::{App, Gatekeeper};
 use crate::clock::Clock;
 use crate::config::TlsConfig;
 use crate::metrics::Metrics;
-use crate::mqtt;
+use crate::mqtt::{self, Devices};
 use crate::random::Random;
-use crate::tls::{Acceptor, Made, ServerName, Source};
+use crate::tls::{Acceptor, Made, Secrets, ServerName, Source};
 use anyhow::Context;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// Addresses of the listeners that callers and devices know.
@@ -87,11 +89,10 @@ fn default_base(scheme: &str, address: SocketAddr) -> String {
 /// What listeners under TLS need.
 pub(super) fn acceptor(
     config: TlsConfig,
+    app: Arc<App>,
     folder: &Folder,
     bases: &Bases,
-    clock: Clock,
-    random: Random,
-    metrics: Metrics,
+    (clock, random, metrics): (Clock, Random, Metrics),
 ) -> anyhow::Result<Acceptor> {
     let source = if config.pairs.is_empty() {
         let mut names = config.names;
@@ -107,6 +108,16 @@ pub(super) fn acceptor(
     } else {
         Source::Own(config.pairs)
     };
-    Acceptor::open(source, config.limits, clock, random, metrics)
+    Acceptor::open(source, Some(secrets(app)), config.limits, clock, random, metrics)
         .context("there is nothing to serve TLS with")
+}
+
+/// Looks up what keys of devices are made of.
+fn secrets(app: Arc<App>) -> Secrets {
+    let gatekeeper = Gatekeeper(app);
+    Secrets::new(move |product_key, device_name| {
+        let identity = gatekeeper.identity(&product_key, &device_name);
+        // A store that can't say has logged why.
+        Box::pin(async move { identity.await.ok().flatten().map(|known| known.secret) })
+    })
 }

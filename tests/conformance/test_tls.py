@@ -1,6 +1,7 @@
 """Listeners under TLS: old and new suites, the generated CA, files of one's own, and devices that upgrade through them."""
 
 import base64
+import json
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import cloud as clouds
 import metrics
 from device import SdkDevice, WireDevice
 from fleet import Fleet, of_status
-from server import HANG_SECONDS, Server, binary, wait_for
+from server import HANG_SECONDS, KEY_ID, KEY_SECRET, Server, binary, wait_for
 from tls import TLS_LISTENERS, agreed, connect, s_client
 
 # All that the mbedTLS of the vendor's C SDKs offers besides PSK. The leaf has to be the RSA one.
@@ -126,6 +127,17 @@ def test_calls_are_answered_over_https(tls_server):
     answer = requests.get(f"https://{tls_server.https}/", verify=str(tls_server.ca))
     assert answer.status_code == 400
     assert "Content-Length" in answer.headers
+
+
+@pytest.mark.parametrize(("more", "kind"), [([], "tls13"), (["--tls-suite", "AES128-SHA256"], "tls12_rsa")])
+def test_many_devices_can_be_loaded_under_tls(tls_server, more, kind):
+    before = metrics.value(tls_server, "otaru_tls_handshakes_total", kind=kind)
+    command = [binary(), "fleet", "connect", "--devices", "30", "--data", str(tls_server.data), "--tls-ca", str(tls_server.ca), *more]
+    command += ["--access-key-id", KEY_ID, "--access-key-secret", KEY_SECRET]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
+    figures = json.loads(done.stdout)
+    assert (figures["done"], figures["failed"]) == (30, 0), figures
+    assert metrics.value(tls_server, "otaru_tls_handshakes_total", kind=kind) == before + 30
 
 
 def test_a_handshake_that_stalls_is_cut(tmp_path):

@@ -3,6 +3,7 @@
 //! OpenSSL rather than rustls, since the devices' C SDKs offer key exchange by RSA and CBC suites, and nothing else.
 
 mod authority;
+mod client;
 mod context;
 mod failure;
 mod made;
@@ -12,6 +13,7 @@ mod socket;
 mod tests;
 
 pub use authority::ServerName;
+pub use client::Caller;
 pub use context::Pair;
 pub use made::{Made, authority_file};
 pub use psk::Secrets;

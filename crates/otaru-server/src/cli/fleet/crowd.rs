@@ -4,6 +4,7 @@ use super::figures::Tally;
 use super::identity::Device;
 use super::line::{Line, LineError};
 use crate::clock::{Clock, Stopwatch};
+use crate::tls::Caller;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,9 +20,11 @@ const DEVICES_PER_SOURCE: usize = 10_000;
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How devices come in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Entrance {
     pub(super) to: SocketAddr,
+    /// For connections under TLS.
+    pub(super) caller: Option<Caller>,
     /// Connects that are under way at once.
     pub(super) connecting: usize,
     /// Connects per second; 0: no limit.
@@ -88,9 +91,9 @@ impl Crowd {
     /// # Errors
     /// Why it could not.
     pub(super) async fn enter(&self, nth: usize, device: &Device) -> Result<Line, LineError> {
-        let Entrance { to, subscribes, .. } = self.entrance;
-        let mut line = Line::connect(to, source(to, nth), device).await?;
-        if subscribes {
+        let Entrance { to, caller, subscribes, .. } = &self.entrance;
+        let mut line = Line::connect(*to, source(*to, nth), caller.as_ref(), device).await?;
+        if *subscribes {
             line.subscribe(&device.topic("upgrade")).await?;
         }
         Ok(line)

@@ -3,6 +3,7 @@
 use super::crowd::Bar;
 use super::figures::{Tally, Watched, rounded};
 use super::{Figures, Watch, named, open_files};
+use crate::cli::client::connector;
 use crate::clock::Stopwatch;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -73,7 +74,7 @@ impl Load {
     async fn download(&self) {
         // One client has one connection.
         let client =
-            HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build_http();
+            HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector());
         let mut from = 0;
         while !self.is_over.load(Ordering::Relaxed) {
             let watch = Stopwatch::start();

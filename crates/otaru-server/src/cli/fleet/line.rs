@@ -1,6 +1,9 @@
 //! A device's connection, small enough for tens of thousands of them.
 
 use super::identity::Device;
+use crate::mqtt::Link;
+use crate::socket::Socket;
+use crate::tls::{Caller, HandshakeError};
 use bytes::{Bytes, BytesMut};
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_mqtt::client::{Client, ClientError, ClientEvent};
@@ -10,7 +13,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
 const READ_BYTES: usize = 64 * 1024;
 /// Seconds that a device may be silent. The device protocol reference allows 1,200.
@@ -30,6 +33,8 @@ thread_local! {
 pub(super) enum LineError {
     #[error("connecting: {0}")]
     Connect(ErrorKind),
+    #[error("TLS: {0}")]
+    Tls(#[from] HandshakeError),
     #[error("the connection broke: {0}")]
     Broken(ErrorKind),
     #[error("the server closed the connection")]
@@ -51,7 +56,7 @@ impl From<ClientError> for LineError {
 }
 
 pub(super) struct Line {
-    socket: TcpStream,
+    link: Link,
     client: Client,
     /// What came in and nobody has looked at.
     incoming: VecDeque<ClientEvent>,
@@ -61,18 +66,26 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Connects as `device`, from `source` when it is given.
+    /// Connects as `device`, from `source` when it is given, under TLS when there is a `caller`.
     pub(super) async fn connect(
         to: SocketAddr,
         source: Option<IpAddr>,
+        caller: Option<&Caller>,
         device: &Device,
     ) -> Result<Self, LineError> {
         let failed = |error: std::io::Error| LineError::Connect(error.kind());
         let socket = open(to, source).map_err(failed)?.connect(to).await.map_err(failed)?;
         // It works without it too.
         let _ = socket.set_nodelay(true);
+        let socket = match caller {
+            None => Socket::from(socket),
+            Some(caller) => {
+                let shaken = tokio::time::timeout(PATIENCE, caller.connect(socket)).await;
+                shaken.map_err(|_| LineError::Silent)??.into()
+            }
+        };
         let (client, incoming, aside) = Default::default();
-        let mut line = Self { socket, client, incoming, aside, last_id: 0 };
+        let mut line = Self { link: Link::Socket(socket), client, incoming, aside, last_id: 0 };
         let connect = hello(device);
         line.send(|client, out| client.connect(connect, out).map_err(encoding)).await?;
         match line.answer().await? {
@@ -171,10 +184,10 @@ impl Line {
                 return Ok(event);
             }
             self.incoming = VecDeque::new();
-            self.socket.readable().await.map_err(|error| LineError::Broken(error.kind()))?;
+            self.link.readable().await.map_err(|error| LineError::Broken(error.kind()))?;
             let mut buffer = READ.take();
             buffer.resize(READ_BYTES, 0);
-            let got = match self.socket.try_read(&mut buffer) {
+            let got = match self.link.try_read(&mut buffer) {
                 Ok(0) => Err(LineError::Closed),
                 Ok(count) => self.take(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
@@ -200,10 +213,10 @@ impl Line {
         compose(&mut self.client, &mut out)?;
         let mut rest = &out[..];
         while !rest.is_empty() {
-            match self.socket.try_write(rest) {
+            match self.link.try_write(rest) {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let ready = self.socket.writable().await;
+                    let ready = self.link.writable().await;
                     ready.map_err(|error| LineError::Broken(error.kind()))?;
                 }
                 Err(error) => return Err(LineError::Broken(error.kind())),

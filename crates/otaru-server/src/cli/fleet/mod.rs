@@ -16,6 +16,7 @@ use super::target::Target;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::rpc::client::Signing;
+use crate::tls::Caller;
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -76,6 +77,12 @@ struct Devices {
     /// Address of the device listener [default: as the data folder says]
     #[arg(long, env = "OTARU_MQTT", value_name = "ADDR")]
     mqtt: Option<SocketAddr>,
+    /// Connect under TLS, and trust this CA, as `otaru ca` prints it
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Offer this suite of TLS 1.2 alone, such as AES128-SHA256 [default: TLS 1.3]
+    #[arg(long, value_name = "SUITE", requires = "tls_ca")]
+    tls_suite: Option<String>,
     /// How many devices
     #[arg(long = "devices", default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: u32,
@@ -233,10 +240,13 @@ impl Devices {
     fn crowd(&self) -> anyhow::Result<Arc<Crowd>> {
         let to = match self.mqtt {
             Some(to) => to,
-            None => mqtt_of(&self.target)?,
+            None => mqtt_of(&self.target, if self.tls_ca.is_some() { "mqtts" } else { "mqtt" })?,
         };
+        let caller = self.tls_ca.as_ref();
+        let caller = caller.map(|ca| Caller::open(ca, self.tls_suite.as_deref())).transpose()?;
         Crowd::new(Entrance {
             to,
+            caller,
             connecting: self.connecting as usize,
             rate: self.connect_rate,
             subscribes: !self.no_subscribe,
@@ -249,8 +259,8 @@ impl Devices {
 }
 
 /// The device listener of the server of a data folder.
-fn mqtt_of(target: &Target) -> anyhow::Result<SocketAddr> {
-    let address = target.listener("mqtt")?;
+fn mqtt_of(target: &Target, protocol: &str) -> anyhow::Result<SocketAddr> {
+    let address = target.listener(protocol)?;
     address.parse().with_context(|| format!("{address} is no address of a device listener"))
 }
 

@@ -35,6 +35,8 @@ number! {
     ConsumerGroupNo;
     /// The store's number of a device group.
     GroupNo;
+    /// The store's number of a message that waits in a session; a later one has a higher number.
+    MessageNo;
 }
 
 /// What is wrong with a name or id.

@@ -21,6 +21,7 @@ pub mod refusal;
 pub mod registration;
 pub mod rule;
 pub mod selection;
+pub mod session;
 pub mod signature;
 pub mod subscription;
 pub mod tag;

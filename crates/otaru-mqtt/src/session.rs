@@ -101,6 +101,8 @@ pub struct Outgoing {
     pub payload: Bytes,
     /// Anything above QoS 1 isn't spoken, and sent as that.
     pub qos: Qos,
+    /// It may have been sent before, on an earlier connection; at QoS 1 only.
+    pub dup: bool,
     /// The client of MQTT 5.0 hears that the message was retained.
     pub retain: bool,
     /// For a client of MQTT 5.0. An alias in them is replaced.
@@ -504,7 +506,8 @@ impl Session {
         qos: Qos,
         out: &mut BytesMut,
     ) -> Result<Option<PacketId>, PublishError> {
-        self.send(Outgoing { topic, payload, qos, retain: false, properties: None }, out)
+        let (dup, retain, properties) = (false, false, None);
+        self.send(Outgoing { topic, payload, qos, dup, retain, properties }, out)
     }
 
     /// Sends a message; at QoS 1 its PUBACK will carry the id returned.
@@ -516,14 +519,14 @@ impl Session {
         outgoing: Outgoing,
         out: &mut BytesMut,
     ) -> Result<Option<PacketId>, PublishError> {
-        let Outgoing { topic, payload, qos, retain, properties } = outgoing;
+        let Outgoing { topic, payload, qos, dup, retain, properties } = outgoing;
         let qos = qos.min(Qos::AtLeastOnce);
         let packet_id = match qos {
             Qos::AtMostOnce => None,
             _ if !self.has_window() => return Err(PublishError::WindowFull),
             _ => Some(next_id(&mut self.last_id, &self.in_flight)),
         };
-        let dup = false;
+        let dup = dup && packet_id.is_some();
         match &mut self.five {
             None => {
                 let (retain, properties) = (false, None);

@@ -56,7 +56,7 @@ fn topic(session: &mut Session, packet: &[u8]) -> Result<String, ProtocolError> 
 
 fn outgoing(topic: &str) -> Outgoing {
     let (topic, payload) = (topic.into(), "payload".into());
-    Outgoing { topic, payload, qos: Qos::AtLeastOnce, retain: false, properties: None }
+    Outgoing { topic, payload, qos: Qos::AtLeastOnce, dup: false, retain: false, properties: None }
 }
 
 #[test]

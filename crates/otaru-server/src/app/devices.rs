@@ -7,13 +7,13 @@ use super::task::Judged;
 use super::topology::GATEWAY;
 use super::{App, ask, dynamic, push, report, retained};
 use crate::mqtt::{
-    Delivery, Devices, Identity, Later, Message, Peer, Report, Told, TopoAnswer, Unavailable,
-    upgrade_topic,
+    Delivery, Devices, Identity, Later, Message, MessagePage, Peer, Report, Resumed, SessionWish,
+    SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
 };
 use crate::store::{Rows, Shelf, StoreError};
 use bytes::Bytes;
 use otaru_core::block::{BlockRequest, StreamId, error_frame};
-use otaru_core::id::{DeviceName, DeviceNo, ProductKey};
+use otaru_core::id::{DeviceName, DeviceNo, MessageNo, ProductKey};
 use otaru_core::message::{Source, Upgrade, UpgradeFile};
 use otaru_core::package::PackageFile;
 use otaru_core::policy::DownloadProtocol;
@@ -53,16 +53,18 @@ impl Devices for Gatekeeper {
         Box::pin(async move {
             let found = store.view(move |view| {
                 let Some(product) = view.product_by_key(&key)? else { return Ok(None) };
-                let device = view.device_by_name(product.no, &name)?;
-                Ok(device.map(|device| (device, product.profile.node_type == GATEWAY)))
+                let Some(device) = view.device_by_name(product.no, &name)? else { return Ok(None) };
+                let has_session = view.session(device.no)?.is_some();
+                Ok(Some((device, product.profile.node_type == GATEWAY, has_session)))
             });
             let device = found.await.map_err(|error| unavailable(&error))?;
-            Ok(device.map(|(d, is_gateway)| Identity {
+            Ok(device.map(|(d, is_gateway, has_session)| Identity {
                 device: d.no,
                 product: d.product,
                 secret: d.secret,
                 disabled: d.disabled,
                 is_gateway,
+                has_session,
             }))
         })
     }
@@ -82,6 +84,39 @@ impl Devices for Gatekeeper {
         }
         let now = self.0.clock.now().wall;
         self.0.note(peer, move |rows| rows.note_offline(peer.device, now));
+    }
+
+    fn open_session(&self, peer: Peer, wish: SessionWish) -> Later<Resumed> {
+        let app = self.0.clone();
+        Box::pin(
+            async move { app.open_session(peer, wish).await.map_err(|error| unavailable(&error)) },
+        )
+    }
+
+    fn keep_subscriptions(&self, peer: Peer, changes: Vec<SubscriptionChange>) -> Later<()> {
+        let app = self.0.clone();
+        Box::pin(async move {
+            app.keep_subscriptions(peer, changes).await.map_err(|error| unavailable(&error))
+        })
+    }
+
+    fn kept_messages(&self, peer: Peer, after: MessageNo) -> Later<MessagePage> {
+        let app = self.0.clone();
+        Box::pin(async move {
+            app.kept_messages(peer, after).await.map_err(|error| unavailable(&error))
+        })
+    }
+
+    fn forget_messages(
+        &self,
+        peer: Peer,
+        messages: &[MessageNo],
+    ) -> std::result::Result<(), Unavailable> {
+        self.0.forget_messages(peer, messages.to_vec()).map_err(|_| Unavailable)
+    }
+
+    fn leave_session(&self, peer: Peer, expiry_s: u32, sent_to: Option<MessageNo>) {
+        self.0.leave_session(peer, expiry_s, sent_to);
     }
 
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Told>> {

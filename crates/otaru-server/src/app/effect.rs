@@ -32,6 +32,8 @@ pub struct Effects {
     pub kicked: Vec<(DeviceNo, SubEnd)>,
     /// Sub-devices that have left their gateway.
     pub(super) logged_out: Vec<DeviceNo>,
+    /// Devices that a message waits for in their session.
+    pub(super) told: Vec<DeviceNo>,
     /// Devices whose task has ended, so that dynamic jobs look at them again.
     pub(super) freed: Vec<DeviceNo>,
     /// Who is connected, for rules of dynamic groups that ask.
@@ -73,6 +75,9 @@ impl Follower {
         }
         for device in effects.logged_out {
             self.registry.log_out(device);
+        }
+        for device in effects.told {
+            self.registry.tell_kept(device);
         }
         for ready in effects.ready {
             self.dispatcher.ready(ready);

@@ -14,7 +14,7 @@ const BATCH_MS: i64 = 30 * DAY_MS;
 
 impl App {
     /// Forgets temporary keys and nonces that have expired, tickets that can no longer be used and old batches of
-    /// devices, some of each.
+    /// devices, some of each, and the sessions and messages whose time is over.
     pub async fn forget_expired(&self) -> Result<()> {
         self.change(|rows, now, _| {
             // The tickets' files are found by looking at the files: those of deleted packages are meant too.
@@ -23,7 +23,8 @@ impl App {
             rows.purge_applies(now.plus_ms(-BATCH_MS), BATCH)?;
             Ok(())
         })
-        .await
+        .await?;
+        self.forget_sessions().await
     }
 
     /// Which of these contents no package or ticket needs.

@@ -37,6 +37,7 @@ mod registration;
 mod report;
 mod retained;
 mod select;
+mod session;
 mod status;
 mod subscription;
 mod survey;
@@ -74,6 +75,7 @@ use crate::store::{Rows, Store, View};
 use block::Blocks;
 use dispatch::Dispatcher;
 use effect::{Effects, Follower};
+use otaru_core::session::SessionLimits;
 use otaru_core::time::Timestamp;
 use std::sync::Arc;
 
@@ -118,6 +120,8 @@ pub struct Limits {
     pub retained_messages_max: u32,
     /// Bytes of them: topics and payloads.
     pub retained_bytes_max: u64,
+    /// Sessions that outlive their connection.
+    pub sessions: SessionLimits,
 }
 
 impl Default for Limits {
@@ -142,6 +146,7 @@ impl Default for Limits {
             sub_logins_per_minute: 5,
             retained_messages_max: 16,
             retained_bytes_max: 64 * 1024,
+            sessions: SessionLimits::default(),
         }
     }
 }
@@ -157,6 +162,7 @@ pub struct App {
     files: Files,
     blocks: Blocks,
     logins: topology::Logins,
+    session_walk: session::Walk,
     follower: Follower,
 }
 
@@ -189,6 +195,7 @@ impl App {
             files,
             blocks,
             logins,
+            session_walk: session::Walk::default(),
             follower,
         })
     }

@@ -1,12 +1,14 @@
 //! Messages from a back end to devices.
 
-use super::{App, Caller, Result, lookup, retained};
+use super::{App, Caller, Result, lookup, retained, session};
 use crate::metrics::Dropped;
 use crate::mqtt::{Delivery, Message};
 use crate::store::Shelf;
+use otaru_core::hash::Set;
 use otaru_core::id::{DeviceNo, ProductNo};
 use otaru_core::refusal;
 use otaru_core::topic::CustomTopic;
+use otaru_mqtt::packet::Qos;
 
 /// Devices that one step of a broadcast looks at.
 const STEP: usize = 1_000;
@@ -14,13 +16,20 @@ const STEP: usize = 1_000;
 /// Who is to hear a message.
 #[derive(Clone, Copy)]
 enum Audience {
-    One(DeviceNo),
+    One {
+        device: DeviceNo,
+        /// Its session is to keep it.
+        is_kept: bool,
+    },
     Product(ProductNo),
 }
 
 impl App {
-    /// Sends a message to the device of its topic, or to all of a product, as far as they are connected and have
-    /// subscribed. Who is offline misses it.
+    /// Sends a message to the device of its topic, or to all of a product, as far as they have subscribed. At QoS 1 it
+    /// is kept for a session that outlives its connection until the device has it; who else is offline misses it.
+    ///
+    /// # Errors
+    /// When the session of the device has no room: nothing that was acknowledged to a caller makes way.
     pub async fn publish(
         &self,
         caller: Caller,
@@ -28,6 +37,8 @@ impl App {
         topic: CustomTopic,
         message: Message,
     ) -> Result<()> {
+        let (now, heard) = (self.clock.now().wall, message.topic.clone());
+        let is_acknowledged = message.qos != Qos::AtMostOnce;
         let audience = self.view(move |view| {
             let product = lookup::product(view, caller, &product_key)?;
             if *topic.product_key() != product.key {
@@ -35,7 +46,9 @@ impl App {
             }
             Ok(match &topic {
                 CustomTopic::OfDevice { device_name, .. } => {
-                    Audience::One(lookup::device(view, &product, device_name)?.no)
+                    let device = lookup::device(view, &product, device_name)?.no;
+                    let is_kept = is_acknowledged && session::hears(view, device, &heard, now)?;
+                    Audience::One { device, is_kept }
                 }
                 CustomTopic::Broadcast { .. } => Audience::Product(product.no),
             })
@@ -45,13 +58,22 @@ impl App {
             self.retain(audience, message.clone()).await?;
         }
         match audience {
-            Audience::One(device) => self.send(device, message),
+            Audience::One { device, is_kept } => {
+                if !is_kept || !self.keep(device, message.clone()).await? {
+                    self.send(device, message);
+                }
+            }
             Audience::Product(product) => {
+                let kept = if is_acknowledged {
+                    self.keep_for_all(product, &message).await?
+                } else {
+                    Set::default()
+                };
                 let mut before = DeviceNo(i64::MAX);
                 loop {
                     let devices = self.registry.online_before(product, before, 0, STEP);
                     let Some(&last) = devices.last() else { break };
-                    for device in devices {
+                    for device in devices.into_iter().filter(|device| !kept.contains(device)) {
                         self.send(device, message.clone());
                     }
                     before = last;
@@ -68,12 +90,12 @@ impl App {
         let limits = self.limits.clone();
         let change = self.change(move |rows, now, _| {
             let whose = match audience {
-                Audience::One(device) => Shelf::Device(device),
+                Audience::One { device, .. } => Shelf::Device(device),
                 Audience::Product(product) => Shelf::Product(product),
             };
             // Who was deleted meanwhile leaves nothing behind.
             let is_there = match audience {
-                Audience::One(device) => rows.device(device)?.is_some(),
+                Audience::One { device, .. } => rows.device(device)?.is_some(),
                 Audience::Product(product) => rows.product(product)?.is_some(),
             };
             if is_there && !retained::keep(rows, whose, &message, &limits, now)? {

@@ -254,6 +254,8 @@ impl App {
     pub async fn reset_device(&self, caller: Caller, key: DeviceKey) -> Result<()> {
         self.change(move |rows, now, _| {
             let (_, device) = lookup::device_by_key(rows, caller, &key)?;
+            // What waits is not for whoever registers as this device next.
+            rows.delete_session(device.no)?;
             Ok(rows.reset_device(device.no, now)?)
         })
         .await

@@ -3,6 +3,7 @@
 mod instances;
 mod limits;
 mod quota;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -16,6 +17,7 @@ use instances::InstanceSettings;
 use limits::LimitSettings;
 use quota::QuotaSettings;
 use serde::Deserialize;
+use sessions::SessionSettings;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 pub use tls::TlsConfig;
@@ -131,6 +133,8 @@ pub struct Settings {
     #[command(flatten)]
     limits: LimitSettings,
     #[command(flatten)]
+    sessions: SessionSettings,
+    #[command(flatten)]
     tls: TlsSettings,
 }
 
@@ -174,6 +178,7 @@ impl Settings {
             instances: self.instances.over(below.instances),
             quota: self.quota.over(below.quota),
             limits: self.limits.over(below.limits),
+            sessions: self.sessions.over(below.sessions),
             tls: self.tls.over(below.tls),
         }
     }
@@ -195,7 +200,7 @@ impl Settings {
             log: self.log.unwrap_or_else(|| "info".into()),
             instances: self.instances.check()?,
             quota: self.quota.check()?,
-            limits: self.limits.check()?,
+            limits: Limits { sessions: self.sessions.check(), ..self.limits.check()? },
             tls: self.tls.check()?,
         })
     }

@@ -64,6 +64,12 @@ fn every_flag_has_a_key_in_the_file() {
         "--limits-minute-devices-max=10",
         "--limits-pushes-per-minute=7",
         "--limits-grace-ms=8",
+        "--sessions-expiry-s=11",
+        "--sessions-message-expiry-s=12",
+        "--sessions-messages-max=13",
+        "--sessions-bytes-max=14",
+        "--sessions-messages-total-max=15",
+        "--sessions-bytes-total-max=16",
         "--tls-name=ota.example,192.0.2.1",
         "--tls-cert=a.pem,b.pem",
         "--tls-key=a.key,b.key",
@@ -98,6 +104,13 @@ fn every_flag_has_a_key_in_the_file() {
         minute_devices_max = 10
         pushes_per_minute = 7
         grace_ms = 8
+        [sessions]
+        expiry_s = 11
+        message_expiry_s = 12
+        messages_max = 13
+        bytes_max = 14
+        messages_total_max = 15
+        bytes_total_max = 16
         [tls]
         name = ["ota.example", "192.0.2.1"]
         cert = ["a.pem", "b.pem"]

@@ -173,6 +173,8 @@ label! {
         TooLarge = "too_large",
         /// To a device that doesn't read: its connection is given up.
         Slow = "slow",
+        /// To a device for which, or for all, as many wait as may.
+        Full = "full",
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod blocks;
+mod kept;
 mod newcomer;
 mod outgoing;
 mod retained;
@@ -16,11 +17,13 @@ use super::mailbox::{CloseReason, Mailbox, Message};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{
-    BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Told, Unavailable,
+    BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, MessagePage, REPORTS_MAX, Resumed,
+    SessionWish, Told, Unavailable,
 };
 use crate::metrics::{Metrics, Phase, Refused};
 use blocks::{Blocks, first_block};
 use bytes::{Buf, Bytes, BytesMut};
+use kept::{FilterAnswer, KeptSession};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
 use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
@@ -28,10 +31,11 @@ use otaru_mqtt::packet::{ByteString, ConnectCode, Will};
 use otaru_mqtt::session::{ProtocolError, Session};
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use sub_devices::{SubDevices, first_answer};
 use subscriptions::Subscription;
 
@@ -69,6 +73,9 @@ pub(super) enum End {
 /// What has to come before the socket is read again.
 enum Waiting {
     Identity(Later<Option<Identity>>, Box<Claim>),
+    Session(Later<Resumed>, Box<Claim>),
+    /// Subscriptions are being kept.
+    Filters(Later<()>, Box<FilterAnswer>),
     Place(Later<Later<Told>>, Box<Answer>),
     Enrolment(Later<Result<Enrolled, RegisterError>>, Grant),
     /// Messages for subscriptions that were just granted, by their filters.
@@ -80,7 +87,7 @@ struct Claim {
     credentials: Credentials,
     /// How many devices were kicked before it was asked for.
     kicks: u64,
-    session_expiry_s: u32,
+    wish: SessionWish,
     will: Option<Box<Will>>,
 }
 
@@ -116,6 +123,9 @@ enum Woken {
     Mail,
     Writable(std::io::Result<()>),
     Identity(Result<Option<Identity>, Unavailable>),
+    Resumed(Result<Resumed, Unavailable>),
+    Filters(Result<(), Unavailable>),
+    Page(Result<MessagePage, Unavailable>),
     Place(Result<Later<Told>, Unavailable>),
     Enrolment(Result<Result<Enrolled, RegisterError>, Unavailable>),
     Retained(Result<Vec<Message>, Unavailable>),
@@ -137,6 +147,8 @@ pub(super) struct Connection<D: Devices> {
     /// Until when one may stay who only registers itself; 0 for everybody else.
     guest_until_ms: u64,
     subscriptions: Vec<Subscription>,
+    /// Once the device has a session that outlives the connection.
+    kept: Option<Box<KeptSession>>,
     waiting: Option<Waiting>,
     /// Reports that have their place, oldest first. Only the first is waited for: their answers leave in this order.
     reports: VecDeque<(Later<Told>, Box<Answer>)>,
@@ -161,6 +173,7 @@ impl<D: Devices> Connection<D> {
             online: None,
             guest_until_ms: 0,
             subscriptions: Vec::new(),
+            kept: None,
             waiting: None,
             reports: VecDeque::new(),
             blocks: None,
@@ -199,6 +212,7 @@ impl<D: Devices> Connection<D> {
         self.expel()?;
         self.send_retained()?;
         self.empty_mailbox()?;
+        self.send_kept()?;
         let reads = self.reads();
         // Nobody hears a device that isn't read, so its silence is no reason to close. A stranger has no such excuse.
         let is_deaf = !reads && self.session.is_connected();
@@ -213,7 +227,7 @@ impl<D: Devices> Connection<D> {
             biased;
             () = self.mailbox.changed() => Woken::Mail,
             result = self.link.writable(), if !self.backlog.is_empty() => Woken::Writable(result),
-            woken = waited(&mut self.waiting) => woken,
+            woken = waited(&mut self.waiting, &mut self.kept) => woken,
             result = first_kept(&mut self.reports) => Woken::Kept(result),
             answer = first_answer(&mut self.subs), if self.backlog.is_empty() => {
                 Woken::Topology(answer)
@@ -228,6 +242,9 @@ impl<D: Devices> Connection<D> {
                 self.flush()?;
             }
             Woken::Identity(result) => self.identified(result)?,
+            Woken::Resumed(result) => self.resumed(result)?,
+            Woken::Filters(result) => self.filters_kept(result)?,
+            Woken::Page(result) => self.page_read(result),
             Woken::Place(result) => self.placed(result)?,
             Woken::Enrolment(result) => self.enrolled(result)?,
             Woken::Retained(result) => self.found_retained(result)?,
@@ -359,6 +376,7 @@ impl<D: Devices> Drop for Connection<D> {
         if let Some(peer) = peer {
             self.gateway.devices.went_offline(peer);
         }
+        self.leave_session();
     }
 }
 
@@ -367,14 +385,27 @@ fn is_passing(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-async fn waited(waiting: &mut Option<Waiting>) -> Woken {
-    match waiting {
-        Some(Waiting::Identity(identity, _)) => Woken::Identity(identity.await),
-        Some(Waiting::Place(place, _)) => Woken::Place(place.await),
-        Some(Waiting::Enrolment(enrolment, _)) => Woken::Enrolment(enrolment.await),
-        Some(Waiting::Retained(found, _)) => Woken::Retained(found.await),
-        None => pending().await,
-    }
+/// What has to come before the socket is read again, or the next messages of the session. One future for both: each
+/// costs every connection memory.
+fn waited(
+    waiting: &mut Option<Waiting>,
+    kept: &mut Option<Box<KeptSession>>,
+) -> impl Future<Output = Woken> {
+    poll_fn(move |context| {
+        let woken = match waiting {
+            Some(Waiting::Identity(it, _)) => it.as_mut().poll(context).map(Woken::Identity),
+            Some(Waiting::Session(it, _)) => it.as_mut().poll(context).map(Woken::Resumed),
+            Some(Waiting::Filters(it, _)) => it.as_mut().poll(context).map(Woken::Filters),
+            Some(Waiting::Place(it, _)) => it.as_mut().poll(context).map(Woken::Place),
+            Some(Waiting::Enrolment(it, _)) => it.as_mut().poll(context).map(Woken::Enrolment),
+            Some(Waiting::Retained(it, _)) => it.as_mut().poll(context).map(Woken::Retained),
+            None => Poll::Pending,
+        };
+        match kept.as_mut().and_then(|kept| kept.reading()) {
+            Some(reading) if woken.is_pending() => reading.as_mut().poll(context).map(Woken::Page),
+            _ => woken,
+        }
+    })
 }
 
 async fn first_kept(

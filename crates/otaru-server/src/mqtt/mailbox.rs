@@ -76,6 +76,8 @@ struct State {
     closed: Option<CloseReason>,
     /// Sub-devices of a gateway that were logged out, and why it is to be told; at most those it has logged in.
     expelled: Vec<(Peer, SubName, SubEnd)>,
+    /// Something waits in the session of the device.
+    kept: bool,
     /// Sub-devices that are logged in through the connection: each brings room for messages of its own.
     sub_devices: usize,
 }
@@ -120,6 +122,16 @@ impl Mailbox {
             state.messages = VecDeque::new();
         }
         Some(message)
+    }
+
+    /// Leaves word that something waits in the device's session.
+    pub(super) fn tell_kept(&self) {
+        self.state().kept = true;
+        self.changed.notify_one();
+    }
+
+    pub(super) fn take_kept(&self) -> bool {
+        std::mem::take(&mut self.state().kept)
     }
 
     /// Asks for the connection to be closed. The first reason stands.

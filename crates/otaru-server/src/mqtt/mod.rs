@@ -7,6 +7,7 @@
 mod auth;
 mod connection;
 mod ends;
+mod kept;
 #[cfg(test)]
 mod line;
 mod link;
@@ -18,6 +19,9 @@ mod tests;
 mod topics;
 mod websocket;
 
+pub use kept::{
+    KeptMessage, KeptSubscription, MessagePage, Resumed, SessionWish, SubscriptionChange,
+};
 #[cfg(test)]
 pub use line::Line;
 pub use link::{Link, MemoryLink};
@@ -30,7 +34,7 @@ pub use websocket::WebSocket;
 use crate::clock::Clock;
 use bytes::Bytes;
 use otaru_core::block::BlockRequest;
-use otaru_core::id::{DeviceName, DeviceNo, ProductKey, ProductNo};
+use otaru_core::id::{DeviceName, DeviceNo, MessageNo, ProductKey, ProductNo};
 use otaru_core::message::{Ask, Inform, Progress, Response, Upgrade};
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::topology::{SubName, TopoAsk, TopoError};
@@ -58,6 +62,8 @@ pub struct Identity {
     pub secret: String,
     pub disabled: bool,
     pub is_gateway: bool,
+    /// A session of it is kept.
+    pub has_session: bool,
 }
 
 /// What became of a gateway's request.
@@ -137,6 +143,25 @@ pub trait Devices: Send + Sync + 'static {
 
     /// A connection ended. The device may be back already with a higher epoch. Never waits.
     fn went_offline(&self, peer: Peer);
+
+    /// Takes up the session that the device has from now on: what was kept, or a new one.
+    fn open_session(&self, peer: Peer, wish: SessionWish) -> Later<Resumed>;
+
+    /// Keeps changes of the subscriptions of a session. The result comes with the commit.
+    fn keep_subscriptions(&self, peer: Peer, changes: Vec<SubscriptionChange>) -> Later<()>;
+
+    /// The next messages that wait in the session of a device behind `after`.
+    fn kept_messages(&self, peer: Peer, after: MessageNo) -> Later<MessagePage>;
+
+    /// Takes messages out of the session, sooner or later. Never waits.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when there is no place for that now; nothing is forgotten then.
+    fn forget_messages(&self, peer: Peer, messages: &[MessageNo]) -> Result<(), Unavailable>;
+
+    /// The connection of a session has ended; it stays for `expiry_s`. Messages up to `sent_to` were sent, and those that
+    /// are there were not acknowledged. Never waits.
+    fn leave_session(&self, peer: Peer, expiry_s: u32, sent_to: Option<MessageNo>);
 
     /// Takes a report in. The outer result comes when it has its place among all reports: until then the device's
     /// socket isn't read. The inner one comes with the commit, and says what to answer.

@@ -224,6 +224,13 @@ impl Registry {
         Delivery::Gone
     }
 
+    /// Tells the connection of a device, if there is one, that something waits in its session.
+    pub fn tell_kept(&self, device: DeviceNo) {
+        if let Some(entry) = self.inner().devices.get(&device).filter(|entry| entry.sub.is_none()) {
+            entry.mailbox.tell_kept();
+        }
+    }
+
     /// The connection of a device.
     pub fn peer(&self, device: DeviceNo) -> Option<Peer> {
         self.inner().devices.get(&device).map(|entry| Peer { device, epoch: entry.epoch })

@@ -6,6 +6,7 @@ mod fleet;
 mod group;
 mod module;
 mod retained;
+mod session;
 mod subscription;
 mod tag;
 mod topology;
@@ -60,6 +61,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     file::files_of_a_device_come_back_and_go_with_it(&mut open());
     apply::holds_for(&open);
     retained::retained_messages_come_back_and_go_with_their_owner(&mut open());
+    session::holds_for(&open);
 }
 
 fn change<T>(engine: &mut dyn Engine, mut work: impl FnMut(&mut dyn Rows) -> Result<T>) -> T {

@@ -14,6 +14,7 @@ mod group;
 mod model;
 mod module;
 mod retained;
+mod session;
 pub mod sqlite;
 mod subscription;
 mod tag;
@@ -28,6 +29,7 @@ pub use group::{GroupFilter, GroupRows, GroupView, Realm};
 pub use model::*;
 pub use module::{ModuleRows, ModuleView};
 pub use retained::{RetainedRows, RetainedView, Shelf};
+pub use session::{SessionRows, SessionView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
 pub use topology::{TopologyRows, TopologyView};
@@ -69,6 +71,7 @@ pub trait View:
     + GroupView
     + ModuleView
     + RetainedView
+    + SessionView
     + SubscriptionView
     + TagView
     + TopologyView
@@ -197,6 +200,7 @@ pub trait Rows:
     + GroupRows
     + ModuleRows
     + RetainedRows
+    + SessionRows
     + SubscriptionRows
     + TagRows
     + TopologyRows

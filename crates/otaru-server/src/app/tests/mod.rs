@@ -13,6 +13,7 @@ mod named_tasks;
 mod online;
 mod races;
 mod registration;
+mod sessions;
 mod start_up;
 mod walks;
 

@@ -1,17 +1,18 @@
 //! What a connection does about each thing that a device says.
 
+use super::kept::FilterAnswer;
 use super::will::not_sayable;
 use super::{Answer, Claim, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::{Credentials, Visitor};
 use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, time_topic, without_query};
-use crate::mqtt::{Devices, Identity, Later, REPORTS_MAX, Report, Told, Unavailable};
+use crate::mqtt::{Devices, Identity, Later, REPORTS_MAX, Report, SessionWish, Told, Unavailable};
 use bytes::Bytes;
 use otaru_core::message::{Ask, Inform, Progress, Request, Response, code, reply};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{Connect, ConnectCode, Qos, Reason, Version};
-use otaru_mqtt::session::{Event, Granted};
+use otaru_mqtt::session::Event;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -30,20 +31,27 @@ impl<D: Devices> Connection<D> {
                 self.published(&topic, &payload, ticket)
             }
             Event::Subscribe { packet_id, id, filters } => {
-                let codes = self.subscribe(id, &filters);
-                self.write(|session, out| session.suback(packet_id, codes, out))
+                let (codes, changes, wanted) = self.subscribe(id, &filters);
+                self.keep_filters(changes, FilterAnswer::Subscribed(packet_id, codes, wanted))
             }
             Event::Unsubscribe { packet_id, filters } => {
-                let existed = self.unsubscribe(&filters);
-                self.write(|session, out| session.unsuback(packet_id, existed, out))
+                let (existed, changes) = self.unsubscribe(&filters);
+                self.keep_filters(changes, FilterAnswer::Unsubscribed(packet_id, existed))
             }
-            // The window has room again: the mailbox is looked at before the next wait.
-            Event::PubAck(_) => Ok(()),
-            Event::Ping => self.write(|session, out| session.pingresp(out)),
-            Event::Disconnect { with_will, session_expiry_s: _ } => {
+            // The window has room again: what waits is looked at before the next wait.
+            Event::PubAck(packet_id) => {
+                self.acknowledged(packet_id);
+                Ok(())
+            }
+            Event::Ping => {
+                self.try_again();
+                self.write(|session, out| session.pingresp(out))
+            }
+            Event::Disconnect { with_will, session_expiry_s } => {
                 if !with_will {
                     self.forget_will();
                 }
+                self.outlive(session_expiry_s);
                 Err(End::Farewell)
             }
         }
@@ -66,10 +74,10 @@ impl<D: Devices> Connection<D> {
                 let Credentials { product_key, device_name, .. } = &credentials;
                 let kicks = self.gateway.registry.kicks();
                 let identity = self.gateway.devices.identity(product_key, device_name);
-                let session_expiry_s = connect.session_expiry_s;
                 // MQTT 3 has wills too, but devices are promised none there.
+                let wish = SessionWish::of(&connect);
                 let will = connect.will.filter(|_| connect.version == Version::V5);
-                let claim = Claim { credentials, kicks, session_expiry_s, will };
+                let claim = Claim { credentials, kicks, wish, will };
                 self.waiting = Some(Waiting::Identity(identity, Box::new(claim)));
                 Ok(())
             }
@@ -82,13 +90,13 @@ impl<D: Devices> Connection<D> {
         &mut self,
         result: Result<Option<Identity>, Unavailable>,
     ) -> Result<(), End> {
-        let Some(Waiting::Identity(_, claim)) = self.waiting.take() else { return Ok(()) };
-        let Claim { credentials, kicks, session_expiry_s, will } = *claim;
+        let Some(Waiting::Identity(_, mut claim)) = self.waiting.take() else { return Ok(()) };
         let Ok(identity) = result else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable, None);
         };
         // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
-        let is_proven = credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
+        let is_proven =
+            claim.credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
         let why = if identity.is_some() { Refused::Signature } else { Refused::UnknownDevice };
         let Some(identity) = identity.filter(|_| is_proven) else {
             return self.refuse(ConnectCode::BadUsernameOrPassword, why, None);
@@ -96,30 +104,27 @@ impl<D: Devices> Connection<D> {
         if identity.disabled {
             return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled, None);
         }
-        let Credentials { product_key, device_name, is_nameless, .. } = credentials;
+        let Credentials { product_key, device_name, .. } = &claim.credentials;
         let Identity { device, product, is_gateway, .. } = identity;
+        let (product_key, device_name) = (product_key.clone(), device_name.clone());
         let owner = Owner { product_key, device_name };
+        let will = claim.will.take();
         if let Some(why) =
             will.as_ref().and_then(|will| not_sayable(will, &owner, self.gateway.gates.retains))
         {
             return self.refuse(ConnectCode::Other(why), Refused::Protocol, None);
         }
-        let Some(peer) = self.gateway.registry.enter(product, device, &self.mailbox, kicks) else {
+        let registry = &self.gateway.registry;
+        // What its older connection keeps may not be read by anybody yet.
+        let has_session = identity.has_session || registry.peer(device).is_some();
+        let Some(peer) = registry.enter(product, device, &self.mailbox, claim.kicks) else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);
-        };
-        let granted = Granted {
-            client_id: is_nameless.then(|| {
-                let Owner { product_key, device_name } = &owner;
-                format!("{product_key}.{device_name}").into()
-            }),
-            session_expiry_s: (session_expiry_s > 0).then_some(0),
-            retains: self.gateway.gates.retains,
         };
         let retained = VecDeque::new();
         self.online = Some(Box::new(Online { peer, owner, is_gateway, will, retained }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.address);
-        self.write(|session, out| session.accept(false, granted, out))
+        self.open_session(claim, has_session)
     }
 
     fn published(

@@ -5,7 +5,7 @@ use crate::metrics::Dropped;
 use crate::mqtt::Devices;
 use crate::mqtt::mailbox::{Beside, Message};
 use otaru_core::time::Timestamp;
-use otaru_mqtt::packet::{Properties, Qos, Version};
+use otaru_mqtt::packet::{PacketId, Properties, Qos, Version};
 use otaru_mqtt::session::{Outgoing, PublishError};
 
 /// How a device hears a message.
@@ -31,32 +31,43 @@ impl<D: Devices> Connection<D> {
 
     /// Says a message, unless it is not to be heard. `was_retained`: it comes late, and the device is told so.
     pub(super) fn say(&mut self, message: Message, was_retained: bool) -> Result<(), End> {
+        self.say_as(message, was_retained, false).map(|_| ())
+    }
+
+    /// As [`Connection::say`]; `is_again`: it may have been said before. At QoS 1 its PUBACK will carry the id.
+    pub(super) fn say_as(
+        &mut self,
+        message: Message,
+        was_retained: bool,
+        is_again: bool,
+    ) -> Result<Option<PacketId>, End> {
         let Some(mut heard) = self.heard(&message) else {
             self.metrics().dropped.count(Dropped::NotSubscribed);
-            return Ok(());
+            return Ok(None);
         };
         heard.tells_retain |= was_retained;
         let now = self.gateway.clock.now().wall;
         let is_five = self.session.version() == Version::V5;
-        let Some(outgoing) = outgoing(message, heard, is_five, now) else {
+        let Some(mut outgoing) = outgoing(message, heard, is_five, now) else {
             self.metrics().dropped.count(Dropped::Expired);
-            return Ok(());
+            return Ok(None);
         };
+        outgoing.dup = is_again;
         self.send_out(outgoing)
     }
 
-    /// Writes a message. One that can't be written is dropped.
-    fn send_out(&mut self, outgoing: Outgoing) -> Result<(), End> {
+    /// Writes a message; at QoS 1 its PUBACK will carry the id. One that can't be written is dropped.
+    fn send_out(&mut self, outgoing: Outgoing) -> Result<Option<PacketId>, End> {
         let mut outcome = Ok(None);
         self.write(|session, out| outcome = session.send(outgoing, out))?;
         match outcome {
-            Ok(_) => {}
+            Ok(packet_id) => return Ok(packet_id),
             Err(PublishError::TooLarge(_)) => self.metrics().dropped.count(Dropped::TooLarge),
             Err(error) => {
                 tracing::error!(%error, "a message for a device could not be written: {error}");
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// How the device hears a message; `None` when it has not subscribed to its topic.
@@ -80,17 +91,18 @@ impl<D: Devices> Connection<D> {
 /// The message as it is said at `now`; `None` when its time is over.
 fn outgoing(message: Message, heard: Heard, is_five: bool, now: Timestamp) -> Option<Outgoing> {
     let Message { topic, payload, qos: _, beside } = message;
+    let Heard { qos, ids, tells_retain: retain } = heard;
     let left_s = |beside: &Beside| beside.expires_at.map(|at| seconds_left(at, now));
     let expiry_s = beside.as_deref().and_then(left_s);
     if expiry_s == Some(0) {
         return None;
     }
-    let has_properties = is_five && (beside.is_some() || !heard.ids.is_empty());
+    let has_properties = is_five && (beside.is_some() || !ids.is_empty());
     let properties = has_properties.then(|| {
         let said = beside.map(|beside| beside.properties.clone()).unwrap_or_default();
-        Box::new(Properties { expiry_s, subscription_ids: heard.ids, ..said })
+        Box::new(Properties { expiry_s, subscription_ids: ids, ..said })
     });
-    Some(Outgoing { topic, payload, qos: heard.qos, retain: heard.tells_retain, properties })
+    Some(Outgoing { topic, payload, qos, dup: false, retain, properties })
 }
 
 /// Whole seconds from `now` to `at`, a started one with them; 0 when that is over.

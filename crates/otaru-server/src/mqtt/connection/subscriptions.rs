@@ -1,7 +1,9 @@
 //! What a device has subscribed to.
 
 use super::Connection;
-use crate::mqtt::{Devices, FILTERS_PER_SUBSCRIBE_MAX, SUBSCRIPTIONS_MAX};
+use crate::mqtt::{
+    Devices, FILTERS_PER_SUBSCRIBE_MAX, KeptSubscription, SUBSCRIPTIONS_MAX, SubscriptionChange,
+};
 use otaru_mqtt::packet::{
     ByteString, Qos, RetainHandling, SubscribeCode, SubscribeOptions, Version,
 };
@@ -9,6 +11,7 @@ use otaru_mqtt::topic::matches;
 use std::num::NonZeroU32;
 
 /// One subscription of a device.
+#[derive(Clone, PartialEq)]
 pub(super) struct Subscription {
     filter: Box<str>,
     /// What the device wants named beside the messages; MQTT 5.0 has it.
@@ -29,19 +32,34 @@ impl Subscription {
     }
 }
 
+impl From<KeptSubscription> for Subscription {
+    fn from(kept: KeptSubscription) -> Self {
+        let KeptSubscription { filter, qos, id, retain_as_published } = kept;
+        Self { filter, id: id.and_then(NonZeroU32::new), qos, retain_as_published }
+    }
+}
+
+impl From<&Subscription> for KeptSubscription {
+    fn from(subscription: &Subscription) -> Self {
+        let Subscription { filter, id, qos, retain_as_published } = subscription;
+        let (id, retain_as_published) = (id.map(NonZeroU32::get), *retain_as_published);
+        Self { filter: filter.clone(), qos: *qos, id, retain_as_published }
+    }
+}
+
 impl<D: Devices> Connection<D> {
-    /// Takes subscriptions in, or says why not, and looks for what is retained for them. That a device doesn't want to
-    /// hear itself needs no doing: it never does.
+    /// Takes subscriptions in, or says why not, what of it is new, and for which filters to look what is retained. That
+    /// a device doesn't want to hear itself needs no doing: it never does.
     pub(super) fn subscribe(
         &mut self,
         id: Option<u32>,
         filters: &[(ByteString, SubscribeOptions)],
-    ) -> Vec<SubscribeCode> {
+    ) -> (Vec<SubscribeCode>, Vec<SubscriptionChange>, Vec<Box<str>>) {
         let id = id.and_then(NonZeroU32::new);
         let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
         let retains = self.gateway.gates.retains && self.session.version() == Version::V5;
         let mut codes = Vec::with_capacity(filters.len());
-        let mut wanted = Vec::new();
+        let (mut changes, mut wanted) = (Vec::new(), Vec::new());
         for (filter, options) in filters {
             if !is_short {
                 codes.push(SubscribeCode::QuotaExceeded);
@@ -51,7 +69,8 @@ impl<D: Devices> Connection<D> {
             let qos = options.qos.min(Qos::AtLeastOnce);
             let retain_as_published = options.retain_as_published;
             let kept = (&**filter).into();
-            let code = self.grant(Subscription { filter: kept, id, qos, retain_as_published });
+            let subscription = Subscription { filter: kept, id, qos, retain_as_published };
+            let code = self.grant(subscription, &mut changes);
             let wants = match options.retain_handling {
                 RetainHandling::Always => true,
                 RetainHandling::IfNew => is_new,
@@ -62,11 +81,14 @@ impl<D: Devices> Connection<D> {
             }
             codes.push(code);
         }
-        self.look_for_retained(wanted);
-        codes
+        (codes, changes, wanted)
     }
 
-    fn grant(&mut self, subscription: Subscription) -> SubscribeCode {
+    fn grant(
+        &mut self,
+        subscription: Subscription,
+        changes: &mut Vec<SubscriptionChange>,
+    ) -> SubscribeCode {
         let (filter, granted) = (&*subscription.filter, SubscribeCode::Granted(subscription.qos));
         let owner = self.online.as_ref().map(|online| &online.owner);
         let subs = self.subs.as_ref();
@@ -84,22 +106,35 @@ impl<D: Devices> Connection<D> {
         // Each sub-device brings the room of a device along.
         let devices = 1 + subs.map_or(0, |subs| subs.count());
         let is_full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX * devices;
-        match self.subscriptions.iter_mut().find(|had| *had.filter == *filter) {
-            Some(had) => *had = subscription,
+        let had = self.subscriptions.iter_mut().find(|had| *had.filter == *filter);
+        match had {
+            // SDKs subscribe again on each connection.
+            Some(had) if *had == subscription => return granted,
             None if is_full => return SubscribeCode::QuotaExceeded,
+            _ => changes.push(SubscriptionChange::Put((&subscription).into())),
+        }
+        match had {
+            Some(had) => *had = subscription,
             None => self.subscriptions.push(subscription),
         }
         granted
     }
 
-    /// Drops subscriptions; says for each whether there was one.
-    pub(super) fn unsubscribe(&mut self, filters: &[ByteString]) -> Vec<bool> {
-        let mut existed = Vec::with_capacity(filters.len());
+    /// Drops subscriptions; says for each whether there was one, and what of it is new.
+    pub(super) fn unsubscribe(
+        &mut self,
+        filters: &[ByteString],
+    ) -> (Vec<bool>, Vec<SubscriptionChange>) {
+        let (mut existed, mut changes) = (Vec::with_capacity(filters.len()), Vec::new());
         for filter in filters {
             let before = self.subscriptions.len();
             self.subscriptions.retain(|had| *had.filter != **filter);
-            existed.push(self.subscriptions.len() < before);
+            let is_gone = self.subscriptions.len() < before;
+            existed.push(is_gone);
+            if is_gone {
+                changes.push(SubscriptionChange::Drop((&**filter).into()));
+            }
         }
-        existed
+        (existed, changes)
     }
 }

@@ -1,12 +1,13 @@
 use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    Devices, GateLimits, Gateway, Identity, Later, Link, MemoryLink, Message, Peer, Registry,
-    Report, Told, Unavailable,
+    Devices, GateLimits, Gateway, Identity, KeptMessage, Later, Link, MemoryLink, Message,
+    MessagePage, Peer, Registry, Report, Resumed, SessionWish, SubscriptionChange, Told,
+    Unavailable,
 };
 use bytes::{Bytes, BytesMut};
 use otaru_core::block::{BlockRequest, frame};
-use otaru_core::id::{DeviceName, DeviceNo, IotId, ProductKey, ProductNo};
+use otaru_core::id::{DeviceName, DeviceNo, IotId, MessageNo, ProductKey, ProductNo};
 use otaru_core::message::{Response, Source, Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
@@ -46,6 +47,12 @@ pub(super) struct Heard {
     pub(super) retained: Mutex<Vec<Message>>,
     /// Look-ups of the device `slow-look-up` that may end.
     pub(super) looks: Semaphore,
+    /// The session that a device is given that wants one.
+    pub(super) resumed: Mutex<Resumed>,
+    /// What waits in it; `None`: it can't be read now.
+    pub(super) waits: Mutex<Option<Vec<KeptMessage>>>,
+    /// Changes of subscriptions that may be kept.
+    pub(super) filters: Semaphore,
 }
 
 impl Heard {
@@ -69,12 +76,14 @@ impl Heard {
 
 impl Devices for Arc<Heard> {
     fn identity(&self, product: &ProductKey, device: &DeviceName) -> Later<Option<Identity>> {
-        let identity = |no, disabled| Identity {
+        let has_session = self.resumed.lock().unwrap().present;
+        let identity = move |no, disabled| Identity {
             device: DeviceNo(no),
             product: ProductNo(1),
             secret: SECRET.into(),
             disabled,
             is_gateway: no == 2,
+            has_session: no == 1 && has_session,
         };
         let result = match (product.as_str(), device.as_str()) {
             (PRODUCT, "dev-001") => Ok(Some(identity(1, false))),
@@ -99,6 +108,49 @@ impl Devices for Arc<Heard> {
 
     fn went_offline(&self, peer: Peer) {
         self.note(format!("{} offline", peer.device.0));
+    }
+
+    fn open_session(&self, peer: Peer, wish: SessionWish) -> Later<Resumed> {
+        let SessionWish { clean, expiry_s } = wish;
+        self.note(format!("{} opens a session: {clean} {expiry_s:?}", peer.device.0));
+        let resumed = self.resumed.lock().unwrap().clone();
+        Box::pin(async { Ok(resumed) })
+    }
+
+    fn keep_subscriptions(&self, peer: Peer, changes: Vec<SubscriptionChange>) -> Later<()> {
+        for change in changes {
+            self.note(match change {
+                SubscriptionChange::Put(it) => format!("{} + {}", peer.device.0, it.filter),
+                SubscriptionChange::Drop(filter) => format!("{} - {filter}", peer.device.0),
+            });
+        }
+        let heard = Arc::clone(self);
+        Box::pin(async move {
+            heard.filters.acquire().await.map_err(|_| Unavailable)?.forget();
+            Ok(())
+        })
+    }
+
+    fn kept_messages(&self, _: Peer, after: MessageNo) -> Later<MessagePage> {
+        let waits = self.waits.lock().unwrap();
+        let page = waits.as_ref().ok_or(Unavailable).map(|waits| {
+            let mut next: Vec<_> = waits.iter().filter(|it| it.no > after).cloned().collect();
+            let has_more = next.len() > 2;
+            next.truncate(2);
+            MessagePage { messages: next, has_more }
+        });
+        Box::pin(async { page })
+    }
+
+    fn forget_messages(&self, peer: Peer, messages: &[MessageNo]) -> Result<(), Unavailable> {
+        let messages: Vec<_> = messages.iter().map(|no| no.0).collect();
+        self.note(format!("{} has {messages:?}", peer.device.0));
+        Ok(())
+    }
+
+    fn leave_session(&self, peer: Peer, expiry_s: u32, sent_to: Option<MessageNo>) {
+        let sent_to = sent_to.map(|no| no.0);
+        self.note(format!("{} leaves for {expiry_s} s, sent to {sent_to:?}", peer.device.0));
     }
 
     fn report(&self, peer: Peer, report: Report) -> Later<Later<Told>> {
@@ -220,6 +272,9 @@ impl Node {
             upgrade: Mutex::default(),
             retained: Mutex::default(),
             looks: Semaphore::new(0),
+            resumed: Mutex::default(),
+            waits: Mutex::new(Some(Vec::new())),
+            filters: Semaphore::new(Semaphore::MAX_PERMITS),
         });
         let registry = Arc::new(Registry::default());
         let clock = Clock::simulated(Timestamp(START_MS));

@@ -6,6 +6,7 @@ mod counts;
 mod custom;
 mod five;
 mod harness;
+mod kept;
 mod limits;
 mod newcomers;
 mod reports;

@@ -1,6 +1,6 @@
 //! States of devices, deleted devices, deleted products.
 
-use super::super::{FleetRows, FleetView, Listed, Page, ProductFilter, Result, Tally};
+use super::super::{FleetRows, FleetView, Listed, Page, ProductFilter, Result, SessionRows, Tally};
 use super::tx::Tx;
 use super::{device, job, product};
 use otaru_core::device::{Device, DeviceState};
@@ -207,6 +207,7 @@ impl FleetRows for Tx<'_> {
         self.run("DELETE FROM retained WHERE kind = 0 AND owner = ?1", params![no])?;
         self.run("DELETE FROM topology WHERE device = ?1", params![no])?;
         self.run("DELETE FROM topology WHERE gateway = ?1", params![no])?;
+        self.delete_session(device.no)?;
         self.run_one("DELETE FROM device WHERE no = ?1", params![no])?;
         self.run_one("UPDATE account SET devices = devices - 1 WHERE no = ?1", params![account.0])?;
         recount(self, device.product, Some(device), None)

@@ -18,6 +18,7 @@ mod product;
 mod retained;
 mod row;
 mod schema;
+mod session;
 mod subscription;
 mod tag;
 mod task;

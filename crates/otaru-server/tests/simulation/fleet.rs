@@ -1,6 +1,7 @@
 //! Devices at work: each lives in a task of its own, carries its acts over a wire and tells the witness what it hears.
 
 use crate::device::{Act, Device, Input, Publish};
+use crate::messages::keeps;
 use crate::node::Door;
 use crate::witness::{DeviceIndex, JobTag, Witness};
 use bytes::{Bytes, BytesMut};
@@ -184,7 +185,7 @@ impl Life {
             pushed: BTreeSet::new(),
         };
         let connect = Connect {
-            clean_session: true,
+            clean_session: !keeps(self.index),
             keepalive_s: self.login.keepalive_s,
             client_id: self.login.client_id.as_str().into(),
             username: Some(self.login.username.as_str().into()),
@@ -296,9 +297,12 @@ impl Life {
         self.line = Some(line);
         self.write(&out);
         match event {
-            ClientEvent::ConnAck { code: ConnectCode::Accepted, .. } => {
+            ClientEvent::ConnAck { code: ConnectCode::Accepted, session_present } => {
                 self.note("is connected");
                 self.world.witness.borrow_mut().came(self.index, self.world.now_ms());
+                if keeps(self.index) {
+                    self.resume(*session_present);
+                }
                 self.tell(Input::Connected);
             }
             ClientEvent::ConnAck { code, .. } => {
@@ -306,10 +310,36 @@ impl Life {
                 self.line = None;
                 self.tell(Input::Lost);
             }
+            ClientEvent::SubAck { .. } => {
+                self.world.witness.borrow_mut().messages.subscribed(self.index);
+            }
+            ClientEvent::Publish { topic, payload, .. } if topic.ends_with("/user/get") => {
+                if let Some(number) =
+                    std::str::from_utf8(payload).ok().and_then(|it| it.parse().ok())
+                {
+                    let now = self.world.now_ms();
+                    self.note(&format!("hears message {number}"));
+                    self.world.witness.borrow_mut().message_heard(self.index, number, now);
+                }
+            }
             _ => {}
         }
         if let Some(dest) = told {
             self.tell(Input::Told { dest });
+        }
+    }
+
+    /// Takes up its session; when there is none it subscribes, once.
+    fn resume(&mut self, present: bool) {
+        let now = self.world.now_ms();
+        self.world.witness.borrow_mut().session_is_present(self.index, present, now);
+        let Some(line) = &mut self.line else { return };
+        if !present {
+            let topic = format!("/{}/{}/user/get", self.device.key, self.device.name);
+            let mut out = BytesMut::new();
+            let filters = vec![(topic.into(), Qos::AtLeastOnce)];
+            line.client.subscribe(filters, &mut out).expect("a short packet");
+            self.write(&out);
         }
     }
 

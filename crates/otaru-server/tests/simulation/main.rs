@@ -12,6 +12,7 @@ mod disk_tests;
 mod fault;
 mod fleet;
 mod invariants;
+mod messages;
 mod node;
 mod plan;
 #[cfg(feature = "planted-bugs")]

@@ -14,7 +14,9 @@ use otaru_core::policy::{Policy, RawPolicy, Tag};
 use otaru_core::product::ProductProfile;
 use otaru_core::signature::device::{SignMethod as DeviceSign, connect_content};
 use otaru_core::time::Timestamp;
+use otaru_core::topic::CustomTopic;
 use otaru_core::version::{ModuleName, Version};
+use otaru_mqtt::packet::Qos;
 use otaru_mqtt::session::Limits;
 use otaru_server::app::{
     self, App, AppError, Caller, CancelFlags, Credentials, Gatekeeper, NewDevice, NewGroup, NewJob,
@@ -22,7 +24,7 @@ use otaru_server::app::{
 };
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
-use otaru_server::mqtt::{Gateway, Link, MemoryLink, Registry};
+use otaru_server::mqtt::{Gateway, Link, MemoryLink, Message, Registry};
 use otaru_server::random::Random;
 use otaru_server::store::sqlite::SqliteEngine;
 use otaru_server::store::{Rows, Store, StoreError};
@@ -292,6 +294,19 @@ impl Node {
 
     pub async fn cancel(&self, seeded: &Seeded, job: &JobId, flags: CancelFlags) -> Answer<()> {
         self.app.cancel_tasks(seeded.caller, job.to_string(), flags).await.into()
+    }
+
+    /// Sends a device the message `number`, at QoS 1.
+    pub async fn publish(&self, seeded: &Seeded, device: usize, number: u64) -> Answer<()> {
+        let topic = format!("/{}/{}/user/get", seeded.product, seeded.names[device]);
+        let message = Message::new(topic.clone(), number.to_string(), Qos::AtLeastOnce);
+        let topic = CustomTopic::parse(&topic).expect("a topic of the device");
+        self.app.publish(seeded.caller, seeded.product.to_string(), topic, message).await.into()
+    }
+
+    /// What is done once a minute.
+    pub async fn keep_house(&self) -> Answer<()> {
+        self.app.forget_expired().await.into()
     }
 
     pub async fn scan(&self, wanted: Wanted) -> Result<Scan, StoreError> {

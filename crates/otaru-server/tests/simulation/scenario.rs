@@ -166,6 +166,7 @@ impl Scenario {
                 13 | 14 => self.confirm_all().await,
                 15 | 16 => self.reupgrade_some().await,
                 17 => self.cancel_strategy().await,
+                18..=21 => self.publish().await,
                 _ => {}
             }
             self.look().await;
@@ -189,8 +190,10 @@ impl Scenario {
             self.world.clock.sleep_until(self.world.now_ms() + 30 * MINUTE).await;
             let Some(scan) = self.look().await else { break };
             let late = self.world.now_ms() >= until;
-            if late || scan.is_settled() {
+            let has_heard = self.world.witness.borrow().has_heard_all();
+            if late || (scan.is_settled() && has_heard) {
                 let now = self.world.now_ms();
+                self.world.witness.borrow_mut().check_messages(now);
                 check_final(&scan, &mut self.world.witness.borrow_mut(), now);
                 self.count(&scan);
                 break;
@@ -403,6 +406,37 @@ impl Scenario {
         self.world.note(&format!("cancel of the policy of job {tag}"));
         if let Answer::Refused(code) = node.cancel_strategy(&self.seeded, &id).await {
             self.world.note(&format!("it is refused: {code}"));
+        }
+    }
+
+    /// Sends some messages to devices whose session is kept, connected or not.
+    async fn publish(&mut self) {
+        let devices = self.world.witness.borrow().messages.subscribers();
+        for _ in 0..self.chance.between(1, 20) {
+            let Some(node) = self.node.as_ref().filter(|_| !devices.is_empty()) else { return };
+            let device = *self.chance.pick(&devices);
+            let number = self.world.witness.borrow_mut().messages.next();
+            let hangs_up = self.chance.percent(5);
+            let answer = tokio::select! {
+                biased;
+                answer = node.publish(&self.seeded, device, number) => answer,
+                () = std::future::ready(()), if hangs_up => Answer::Lost,
+            };
+            match answer {
+                Answer::Done(()) => {
+                    self.world.note(&format!("message {number} is for device {device}"));
+                    self.world.witness.borrow_mut().messages.promised(device, number);
+                }
+                Answer::Refused(code) => {
+                    self.world.note(&format!("message {number} is refused: {code}"));
+                }
+                Answer::Lost => self.world.note(&format!("nobody knows of message {number}")),
+            }
+        }
+        if let Some(node) = &self.node
+            && let Answer::Lost = node.keep_house().await
+        {
+            self.world.note("nothing is forgotten yet");
         }
     }
 

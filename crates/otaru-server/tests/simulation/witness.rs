@@ -1,5 +1,6 @@
 //! What devices said and heard, and what callers were promised: the evidence that the invariants are judged by.
 
+use crate::messages::Messages;
 use crate::trace::Trace;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,7 @@ pub struct Witness {
     /// Jobs of which everything was canceled, and when that was answered.
     canceled: BTreeMap<JobTag, u64>,
     pub pushes: u64,
+    pub messages: Messages,
 }
 
 impl Witness {

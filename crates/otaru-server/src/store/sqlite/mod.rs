@@ -106,7 +106,8 @@ impl SqliteEngine {
             )));
         }
         conn.execute_batch(
-            "PRAGMA synchronous = FULL;
+            // EXTRA is FULL for a write-ahead log, and keeps its word without one too.
+            "PRAGMA synchronous = EXTRA;
              PRAGMA foreign_keys = OFF;
              PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 67108864;
@@ -119,6 +120,11 @@ impl SqliteEngine {
         }
         conn.set_prepared_statement_cache_capacity(256);
         schema::migrate(&conn)?;
+        // A disk without room can turn the switch to it down after it was answered.
+        let logged: i64 = conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+        if logged < 0 {
+            return Err(StoreError::Engine("the database keeps no write-ahead log yet".into()));
+        }
         let readable = vfs.is_none().then(|| path.to_owned());
         Ok(Self {
             conn,

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod block;
 pub mod device;
+pub mod device_http;
 pub mod file;
 pub mod group;
 pub mod hash;

@@ -259,7 +259,7 @@ struct Letter {
 impl App {
     /// Notes a change of a device's presence, lazily: a crash may lose its last moments, never a report. The device may
     /// join a group by it.
-    fn note(
+    pub(super) fn note(
         &self,
         peer: Peer,
         mut what: impl FnMut(&mut dyn Rows) -> crate::store::Result<()> + Send + 'static,

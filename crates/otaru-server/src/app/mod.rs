@@ -11,6 +11,7 @@ mod block;
 mod cancel;
 mod create;
 mod device;
+mod device_http;
 mod devices;
 mod dispatch;
 mod due;

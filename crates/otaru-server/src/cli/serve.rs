@@ -26,10 +26,11 @@ use clap::Args;
 use folder::Folder;
 pub use listeners::Listeners;
 use listeners::{Bases, acceptor, bind};
+use otaru_core::device_http::{HttpClaim, HttpError, Token};
 use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use std::future::pending;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -307,6 +308,26 @@ impl Backend for Doors {
     async fn ticket(&self, key: String) -> Result<Option<Ticket>, Unavailable> {
         let slot = self.app.upload_slot(key).await.map_err(|error| unavailable(&error))?;
         Ok(slot.map(|slot| Ticket { bytes_max: slot.bytes_max, used: slot.used }))
+    }
+
+    async fn authenticate(
+        &self,
+        claim: HttpClaim,
+        address: IpAddr,
+    ) -> Result<Result<String, HttpError>, Unavailable> {
+        let token = self.app.authenticate_http(claim, address).await;
+        token.map_err(|error| unavailable(&error.into()))
+    }
+
+    async fn post(
+        &self,
+        token: Token,
+        topic: String,
+        payload: Vec<u8>,
+        address: IpAddr,
+    ) -> Result<Result<Option<String>, HttpError>, Unavailable> {
+        let told = self.app.clone().post_http(token, topic, payload, address).await;
+        told.map_err(|error| unavailable(&error.into()))
     }
 
     async fn enrol(

@@ -54,7 +54,7 @@ fn read_claim(body: &[u8]) -> Result<Claim, RegisterError> {
 }
 
 /// A body of known length: the C SDKs look for `Content-Length` and read no chunks.
-fn json(text: String) -> Answer {
+pub(super) fn json(text: String) -> Answer {
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONTENT_LENGTH, text.len())

@@ -1,9 +1,10 @@
 //! The HTTP listener: which door a request is for.
 //!
 //! A request for a WebSocket on `/` or `/mqtt` is a device, `POST /` with a form of several parts is an upload, everything
-//! else on `/` a signed call, `/d/…` a download, `/auth/…` is for devices.
+//! else on `/` a signed call, `/d/…` a download, `/auth…` and `/topic/…` are for devices.
 
 mod device;
+mod device_api;
 mod listen;
 mod long;
 #[cfg(test)]
@@ -24,8 +25,10 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, header};
+use otaru_core::device_http::{HttpClaim, HttpError, Token};
 use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What the body of a request is.
@@ -57,6 +60,22 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         key: String,
     ) -> impl Future<Output = Result<Option<Ticket>, Unavailable>> + Send;
+
+    /// A token for a device that proves its secret.
+    fn authenticate(
+        &self,
+        claim: HttpClaim,
+        address: IpAddr,
+    ) -> impl Future<Output = Result<Result<String, HttpError>, Unavailable>> + Send;
+
+    /// Takes a message of a device in; the inner value is JSON that the device is told, if any.
+    fn post(
+        &self,
+        token: Token,
+        topic: String,
+        payload: Vec<u8>,
+        address: IpAddr,
+    ) -> impl Future<Output = Result<Result<Option<String>, HttpError>, Unavailable>> + Send;
 
     /// Gives a device that proves its product's secret a secret of its own.
     fn enrol(
@@ -106,6 +125,8 @@ impl<B: Backend> Router<B> {
             self.call(request).await
         } else if device::is_for_devices(path) {
             self.for_device(request).await
+        } else if device_api::is_device_api(path) {
+            self.device_api(request).await
         } else if Urls::is_download(path) {
             download(&self.files, &self.urls, now, &request).await
         } else if !path.starts_with("/ota/") {

@@ -7,9 +7,11 @@ use crate::files::{Files, UploadForm, Urls};
 use crate::mqtt::bind;
 use crate::random::Random;
 use crate::rpc;
+use otaru_core::device_http::{HttpClaim, HttpError, Token};
 use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::{MINUTE_MS, Timestamp};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,6 +34,24 @@ impl Backend for Arc<Fake> {
 
     async fn ticket(&self, key: String) -> Result<Option<Ticket>, Unavailable> {
         Ok(self.ticket.lock().unwrap().filter(|_| key == KEY))
+    }
+
+    async fn authenticate(
+        &self,
+        _: HttpClaim,
+        _: IpAddr,
+    ) -> Result<Result<String, HttpError>, Unavailable> {
+        Err(Unavailable)
+    }
+
+    async fn post(
+        &self,
+        _: Token,
+        _: String,
+        _: Vec<u8>,
+        _: IpAddr,
+    ) -> Result<Result<Option<String>, HttpError>, Unavailable> {
+        Err(Unavailable)
     }
 
     async fn enrol(

@@ -1,6 +1,7 @@
 //! Labels of metrics. They come from closed sets, so that no stranger can make a series of his own.
 
 use super::family::Labels;
+use otaru_core::device_http::HttpError;
 use otaru_core::registration::RegisterError;
 
 /// A set of values that a label can have.
@@ -114,6 +115,38 @@ label! {
         Kicked = "kicked",
         /// A device that registers itself was turned down: see [`Registered`].
         Registration = "registration",
+    }
+}
+
+label! {
+    /// How a proof or a message of a device by HTTP ended.
+    DeviceHttp "outcome" {
+        Done = "done",
+        Unavailable = "unavailable",
+        Parameter = "parameter",
+        /// No proof of a secret.
+        Auth = "auth",
+        TokenExpired = "token_expired",
+        NoToken = "no_token",
+        /// A token of nobody, or of a device that is gone, disabled or has another secret.
+        Token = "token",
+        /// To a topic that the device may not use, or not by HTTP.
+        Topic = "topic",
+    }
+}
+
+impl DeviceHttp {
+    pub fn of<T>(outcome: &Result<T, HttpError>) -> Self {
+        match outcome {
+            Ok(_) => Self::Done,
+            Err(HttpError::Common) => Self::Unavailable,
+            Err(HttpError::Parameter) => Self::Parameter,
+            Err(HttpError::Auth) => Self::Auth,
+            Err(HttpError::TokenExpired) => Self::TokenExpired,
+            Err(HttpError::NoToken) => Self::NoToken,
+            Err(HttpError::Token) => Self::Token,
+            Err(HttpError::Publish) => Self::Topic,
+        }
     }
 }
 

@@ -9,8 +9,8 @@ mod listen;
 
 pub use family::By;
 pub use labels::{
-    Delayed, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, Registered, RpcCode,
-    TlsFailed, TlsKind,
+    Delayed, DeviceHttp, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, Registered,
+    RpcCode, TlsFailed, TlsKind,
 };
 pub use listen::serve;
 
@@ -29,6 +29,7 @@ pub struct Metrics {
     pub mqtt_ended: By<(Phase, Ended), Counter>,
     pub mqtt_refused: By<Refused, Counter>,
     pub registrations: By<Registered, Counter>,
+    pub device_http: By<DeviceHttp, Counter>,
     pub dropped: By<Dropped, Counter>,
     pub delayed: By<Delayed, Counter>,
     pub tls_handshakes: By<TlsKind, Counter>,
@@ -57,6 +58,7 @@ impl Metrics {
             mqtt_ended,
             mqtt_refused,
             registrations,
+            device_http,
             dropped,
             delayed,
             tls_handshakes,
@@ -71,6 +73,11 @@ impl Metrics {
         all.register("accept_errors", "Connections that the system had no room for", accept_errors);
         all.register("mqtt_connections_ended", "Connections of devices that ended", mqtt_ended);
         all.register("mqtt_connects_refused", "CONNECT packets that were refused", mqtt_refused);
+        all.register(
+            "device_http_requests",
+            "Proofs and messages of devices that speak HTTP",
+            device_http,
+        );
         all.register(
             "registrations",
             "Devices that registered themselves, or tried to",

@@ -13,6 +13,7 @@ mod line;
 mod link;
 mod listen;
 mod mailbox;
+mod posted;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use line::Line;
 pub use link::{Link, MemoryLink};
 pub use listen::{bind, serve};
 pub use mailbox::{Beside, Message};
+pub use posted::{Posted, Said, posted};
 pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use topics::upgrade_topic;
 pub use websocket::WebSocket;

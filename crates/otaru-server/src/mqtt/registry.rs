@@ -21,6 +21,13 @@ pub struct Peer {
     pub epoch: Epoch,
 }
 
+impl Peer {
+    /// A device that speaks without being online: no connection has this epoch.
+    pub fn offline(device: DeviceNo) -> Self {
+        Self { device, epoch: Epoch(0) }
+    }
+}
+
 /// What became of a message for a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]

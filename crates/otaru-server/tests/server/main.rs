@@ -4,6 +4,7 @@
 
 mod acts;
 mod checklist;
+mod device_http;
 mod doors;
 mod knocks;
 mod scene;

@@ -2,6 +2,7 @@
 
 use super::world::World;
 use crate::scene::text;
+use otaru_core::device_http::{HttpClaim, HttpError, Token};
 use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::{HOUR_MS, MINUTE_MS};
@@ -9,7 +10,7 @@ use otaru_server::files::upload::Ticket;
 use otaru_server::http::{Backend, Router, Unavailable, serve};
 use otaru_server::random::Random;
 use otaru_server::rpc::{Incoming, gateway};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +26,24 @@ impl Backend for Nobody {
 
     async fn ticket(&self, _: String) -> Result<Option<Ticket>, Unavailable> {
         Ok(None)
+    }
+
+    async fn authenticate(
+        &self,
+        _: HttpClaim,
+        _: IpAddr,
+    ) -> Result<Result<String, HttpError>, Unavailable> {
+        Err(Unavailable)
+    }
+
+    async fn post(
+        &self,
+        _: Token,
+        _: String,
+        _: Vec<u8>,
+        _: IpAddr,
+    ) -> Result<Result<Option<String>, HttpError>, Unavailable> {
+        Err(Unavailable)
     }
 
     async fn enrol(

@@ -208,6 +208,21 @@ class SdkGateway(SdkDevice):
         return answer if answer[0] == 0 else None
 
 
+def test_a_gateway_hears_what_an_operator_did_to_its_sub_device(server, gates, fleet, core, closing):
+    gateway, sub_device, stranger = closing(Gateway(server, gates.device())), fleet.device(), fleet.device()
+    gateway.connect()
+    assert gateway.topo("topo/add", [proof(sub_device)])["code"] == 200
+    topic = f"/sys/{gateway.product_key}/{gateway.name}/thing/topo/change"
+    for action, status in (("DisableThing", 8), ("EnableThing", 2), ("DeleteDevice", 1)):
+        core.ok(action, IotId=stranger["IotId"])
+        core.ok(action, IotId=sub_device["IotId"])
+        change = json.loads(gateway.next_message(topic).payload)
+        assert (change["method"], change["params"]) == (
+            "thing.topo.change",
+            {"status": status, "subList": [named(sub_device)]},
+        )
+
+
 def test_the_vendors_sdk_as_a_gateway(server, gates, fleet, tmp_path, closing):
     sub_device = fleet.device()
     triple = [sub_device[name] for name in ("ProductKey", "DeviceName", "DeviceSecret")]

@@ -132,6 +132,29 @@ impl SubEnd {
     }
 }
 
+/// What an operator did to a sub-device, as its gateway hears on `thing/topo/change`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopoChange {
+    Deleted,
+    Enabled,
+    Disabled,
+}
+
+impl TopoChange {
+    /// The message; `id` is the wall clock in milliseconds.
+    pub fn to_message(self, id: i64, name: &SubName) -> String {
+        let status = match self {
+            Self::Deleted => 1,
+            Self::Enabled => 2,
+            Self::Disabled => 8,
+        };
+        let sub = name.to_json();
+        format!(
+            r#"{{"id":"{id}","version":"1.0","params":{{"status":{status},"subList":[{sub}]}},"method":"thing.topo.change"}}"#
+        )
+    }
+}
+
 impl SubName {
     /// As replies spell it.
     pub fn to_json(&self) -> String {
@@ -397,5 +420,9 @@ mod tests {
             r#"{"id":"7","code":520,"message":"device session error","data":{"productKey":"a1Sub","deviceName":"sub-1"}}"#
         );
         assert_eq!(names_json(&[]), "[]");
+        assert_eq!(
+            TopoChange::Disabled.to_message(7, &name),
+            r#"{"id":"7","version":"1.0","params":{"status":8,"subList":[{"productKey":"a1Sub","deviceName":"sub-1"}]},"method":"thing.topo.change"}"#
+        );
     }
 }

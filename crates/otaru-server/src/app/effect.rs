@@ -2,11 +2,12 @@
 
 use super::dispatch::Dispatcher;
 use crate::clock::Clock;
-use crate::mqtt::Registry;
+use crate::mqtt::{Delivery, Message, Registry};
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::Job;
 use otaru_core::time::Timestamp;
 use otaru_core::topology::SubEnd;
+use otaru_mqtt::packet::Qos;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -30,6 +31,8 @@ pub struct Effects {
     pub deadline: Option<Timestamp>,
     /// Devices that were disabled or deleted: their connections are to be closed.
     pub kicked: Vec<(DeviceNo, SubEnd)>,
+    /// Messages to devices that are connected: whom, on which topic, what.
+    pub(super) notices: Vec<(DeviceNo, String, String)>,
     /// Sub-devices that have left their gateway.
     pub(super) logged_out: Vec<DeviceNo>,
     /// Devices that a message waits for in their session.
@@ -72,6 +75,13 @@ impl Follower {
         }
         for (device, end) in effects.kicked {
             self.registry.kick(device, end);
+        }
+        for (device, topic, text) in effects.notices {
+            let Some(peer) = self.registry.peer(device) else { continue };
+            let message = Message::new(topic, text, Qos::AtLeastOnce);
+            if self.registry.deliver(peer, message) == Delivery::Gone {
+                tracing::debug!(device.no = device.0, "a gateway is gone and not told");
+            }
         }
         for device in effects.logged_out {
             self.registry.log_out(device);

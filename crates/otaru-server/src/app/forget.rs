@@ -2,6 +2,7 @@
 
 use super::effect::Effects;
 use super::task::{Judged, settle};
+use super::topology_change::tell_gateway;
 use super::{App, Caller, DeviceKey, Result, dynamic, lookup};
 use crate::store::{self, PackageFilter, Page, Rows};
 use otaru_core::device::Device;
@@ -11,7 +12,7 @@ use otaru_core::product::Product;
 use otaru_core::subscription::SubscriptionKind;
 use otaru_core::task::{CancelCause, Event};
 use otaru_core::time::Timestamp;
-use otaru_core::topology::SubEnd;
+use otaru_core::topology::{SubEnd, TopoChange};
 
 /// Devices that one change deletes at most.
 const SLICE: u32 = 1_000;
@@ -58,6 +59,7 @@ fn device(
     for task in rows.unfinished_tasks(device.no)? {
         Judged::load(rows, task)?.meet(rows, Event::Canceled(cause), now, effects)?;
     }
+    tell_gateway(rows, device, TopoChange::Deleted, now, effects)?;
     rows.leave_groups(device.no)?;
     rows.delete_device_tags(device.no)?;
     rows.delete_device(account, device)?;

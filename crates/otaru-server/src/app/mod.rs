@@ -45,6 +45,7 @@ mod survey;
 mod tag;
 mod task;
 mod topology;
+mod topology_change;
 mod unfinished;
 mod update;
 mod upload;

@@ -1,12 +1,13 @@
 //! Devices by what they are doing: online, offline, never seen, disabled.
 
+use super::topology_change::tell_gateway;
 use super::{App, Caller, DeviceKey, Result, dynamic, lookup};
 use crate::store::{Page, Tally};
 use otaru_core::device::{Device, DeviceState, DeviceStatus};
 use otaru_core::id::{DeviceNo, IdError, IotId};
 use otaru_core::product::Product;
 use otaru_core::refusal;
-use otaru_core::topology::SubEnd;
+use otaru_core::topology::{SubEnd, TopoChange};
 
 /// Rows up to which pages of devices are found: a page behind them would walk too far.
 const ROWS_MAX: u64 = 100_000;
@@ -242,6 +243,10 @@ impl App {
         self.change(move |rows, now, effects| {
             let (_, device) = lookup::device_by_key(rows, caller, &key)?;
             rows.set_disabled(device.no, disabled, now)?;
+            if device.disabled != disabled {
+                let change = if disabled { TopoChange::Disabled } else { TopoChange::Enabled };
+                tell_gateway(rows, &device, change, now, effects)?;
+            }
             if disabled {
                 effects.kicked.push((device.no, SubEnd::Disabled));
             }

@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+import known
 from fleet import of_status
 from http_bytes import answered
+from known import INPUTS, VECTORS
+from server import Server
 
 C4 = (
     "POST /auth?_v=sdk-c-4.1.0& HTTP/1.1\r\nHost: {host}\r\nAccept: text/xml,text/javascript,text/html,application/json\r\n"
@@ -41,6 +44,31 @@ def proof(device, digest):
     client = f"{device['ProductKey']}.{device['DeviceName']}"
     text = f"clientId{client}deviceName{device['DeviceName']}productKey{device['ProductKey']}"
     return client, hmac.new(device["DeviceSecret"].encode(), text.encode(), digest).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def known_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("known")).start()
+    known.furnish(server)
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("vector", [pytest.param(vector, id=vector["id"]) for vector in VECTORS["https_auth"]])
+def test_a_proof_of_this_sdk_is_taken(known_server, vector):
+    sent = {
+        "clientId": "a1B2c3D4e5F.dev-001",
+        "signmethod": vector["sign_method"],
+        "sign": vector.get("sign"),
+        "productKey": INPUTS["product_key"],
+        "deviceName": INPUTS["device_name"],
+    }
+    body = vector.get("body") or json.dumps(sent)
+    text = C4[0].replace("/auth?_v=sdk-c-4.1.0&", vector.get("request_target", "/auth"))
+    answer = answered(known_server, text.format(host=known_server.http, length=len(body), body=body))
+    assert answer["code"] == 0 and answer["info"]["token"]
+    body = body.replace(json.loads(body)["sign"], "0" * 40)
+    assert answered(known_server, text.format(host=known_server.http, length=len(body), body=body))["code"] == 20000
 
 
 class HttpDevice:

@@ -49,7 +49,9 @@ impl App {
         let found = self.store.view(move |view| {
             let Some(device) = view.device(token.device)? else { return Ok(None) };
             let product = view.product(device.product)?.expect("a device has a product");
-            Ok(Some((device, product.key.clone())))
+            // Devices of a deleted product go in slices.
+            let is_there = product.deleted_at.is_none();
+            Ok(is_there.then(|| (device, product.key.clone())))
         });
         let device = found.await?.filter(|(device, _)| !device.disabled);
         let Some((device, product_key)) = device else { return Ok(Err(HttpError::Token)) };

@@ -29,7 +29,11 @@ impl<B: Backend> Router<B> {
                 .enrol(claim, Grant::Secret)
                 .await
                 .unwrap_or(Err(RegisterError::Internal)),
-            Err(error) => Err(error),
+            Err(error) => {
+                // Who proves nothing is counted where the proof is looked at; this one never gets there.
+                self.metrics.registrations.count(Some(error).into());
+                Err(error)
+            }
         };
         Ok(json(match outcome {
             Ok(enrolled) => {

@@ -15,14 +15,18 @@ def text(value):
     return struct.pack(">H", len(raw)) + raw
 
 
-def packet(first, body):
-    """A packet with a length of one to four bytes."""
-    size, length = len(body), b""
+def announced(first, size):
+    """The header of a packet, with a length of one to four bytes."""
+    header = bytes([first])
     while True:
         size, low = divmod(size, 128)
-        length += bytes([low | (128 if size else 0)])
+        header += bytes([low | (128 if size else 0)])
         if not size:
-            return bytes([first]) + length + body
+            return header
+
+
+def packet(first, body):
+    return announced(first, len(body)) + body
 
 
 def connect_packet(device, keepalive=60, protocol="MQTT", level=4, flags=0xC2):

@@ -59,6 +59,11 @@ impl Framer {
         self.tail.len() - self.read
     }
 
+    /// Bytes of memory for what is kept, which grows ahead of it.
+    pub fn capacity(&self) -> usize {
+        self.tail.capacity()
+    }
+
     /// Length of the packet at the front of the tail, whose header is completed from `input` byte by byte.
     fn complete_length(
         &mut self,

@@ -381,11 +381,16 @@ impl Session {
         self.framer.kept_bytes() > 0
     }
 
+    /// Bytes of memory for what was kept.
+    pub fn kept_capacity(&self) -> usize {
+        self.framer.capacity()
+    }
+
     /// When the connection has to be closed unless something is heard before: 1.5 times the keepalive after the last
-    /// packet, or the time for CONNECT. Source: MQTT 3.1.1, section 3.1.2.10.
+    /// packet, or the time for CONNECT, and again for judging it: what it claims counts from then on. Source: MQTT 3.1.1, section 3.1.2.10.
     pub fn deadline_ms(&self) -> u64 {
         let patience_ms = match self.state {
-            State::Stranger => self.limits.connect_timeout_ms,
+            State::Stranger | State::Judged => self.limits.connect_timeout_ms,
             _ => u64::from(self.keepalive_s) * 1_500,
         };
         self.heard_at_ms.saturating_add(patience_ms)

@@ -3,6 +3,11 @@
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// The limit as it is.
+pub fn limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Raises the limit as far as the system lets us, and returns what it is then: every connection is one open file, and
 /// the usual limit of 1,024 is that of another age.
 ///

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod descriptors;
+pub mod doors;
 pub mod files;
 pub mod http;
 pub mod metrics;

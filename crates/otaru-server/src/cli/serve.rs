@@ -10,10 +10,11 @@ use crate::app::{App, Credentials, Gatekeeper};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
 use crate::descriptors;
+use crate::doors::Guard;
 use crate::files::{self, upload::Ticket};
 use crate::files::{Files, Urls};
 use crate::http::{self, Backend, Router, Unavailable};
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, Door, Metrics};
 use crate::mqtt::{self, Gateway, Link, Registry};
 use crate::random::Random;
 use crate::rpc::quota::Quotas;
@@ -204,9 +205,11 @@ impl Server {
         let backend = Doors { app: app.clone(), rpc };
         let housekeeping = files::sweep::run(app.clone(), files.clone(), clock.clone());
         let gatekeeper = Gatekeeper(app.clone());
-        let limits = otaru_mqtt::session::Limits::default();
-        let gateway =
-            Gateway::new(gatekeeper, registry.clone(), clock.clone(), limits).with_gates(gates);
+        let doors = config.doors.within(descriptors::limit());
+        let guard = |door| Guard::new(door, &doors, clock.clone(), metrics.clone());
+        let gateway = Gateway::new(gatekeeper, registry.clone(), clock.clone(), config.devices)
+            .with_gates(gates)
+            .with_guard(guard(Door::Mqtt));
         let gateway = Arc::new(gateway);
         let router = Router {
             backend,
@@ -216,6 +219,8 @@ impl Server {
             random,
             metrics: metrics.clone(),
             devices: Some(by_websocket(gateway.clone())),
+            guard: Some(guard(Door::Http)),
+            limits: config.doors,
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -290,7 +295,10 @@ impl Server {
 fn by_websocket(gateway: Arc<Gateway<Gatekeeper>>) -> http::Devices {
     http::Devices::new(move |socket, address| {
         let link = Link::WebSocket(Box::new(socket));
-        drop(tokio::spawn(gateway.clone().connection(link, address)));
+        // Nobody waits here for his turn: he isn't in the queue of the system any more.
+        if let Some(pass) = gateway.admit_now(address) {
+            drop(tokio::spawn(gateway.clone().connection(link, pass)));
+        }
     })
 }
 

@@ -1,5 +1,7 @@
 //! Settings: defaults, then the file, then the environment, then flags; one checked struct comes of it.
 
+mod devices;
+mod doors;
 mod instances;
 mod limits;
 mod quota;
@@ -9,10 +11,14 @@ mod tests;
 mod tls;
 
 use crate::app::Limits;
+use crate::doors::DoorLimits;
+use crate::mqtt::DeviceLimits;
 use crate::rpc::instance::InstanceConfig;
 use crate::rpc::quota::QuotaConfig;
 use anyhow::{Context, ensure};
 use clap::Args;
+use devices::DeviceSettings;
+use doors::DoorSettings;
 use instances::InstanceSettings;
 use limits::LimitSettings;
 use quota::QuotaSettings;
@@ -86,6 +92,8 @@ pub struct Config {
     pub quota: QuotaConfig,
     pub limits: Limits,
     pub tls: TlsConfig,
+    pub doors: DoorLimits,
+    pub devices: DeviceLimits,
 }
 
 /// One layer of settings: the file, or the command line with the environment behind it. What is not set is left to
@@ -136,6 +144,10 @@ pub struct Settings {
     sessions: SessionSettings,
     #[command(flatten)]
     tls: TlsSettings,
+    #[command(flatten)]
+    doors: DoorSettings,
+    #[command(flatten)]
+    devices: DeviceSettings,
 }
 
 impl Settings {
@@ -180,6 +192,8 @@ impl Settings {
             limits: self.limits.over(below.limits),
             sessions: self.sessions.over(below.sessions),
             tls: self.tls.over(below.tls),
+            doors: self.doors.over(below.doors),
+            devices: self.devices.over(below.devices),
         }
     }
 
@@ -202,6 +216,8 @@ impl Settings {
             quota: self.quota.check()?,
             limits: Limits { sessions: self.sessions.check(), ..self.limits.check()? },
             tls: self.tls.check()?,
+            doors: self.doors.check()?,
+            devices: self.devices.check()?,
         })
     }
 }

@@ -33,6 +33,8 @@ fn nothing_set_is_the_documented_default() {
         quota: QuotaConfig::default(),
         limits: Limits::default(),
         tls: TlsConfig::default(),
+        doors: DoorLimits::default(),
+        devices: DeviceLimits::default(),
     };
     assert_eq!(config, want);
 }
@@ -75,6 +77,11 @@ fn every_flag_has_a_key_in_the_file() {
         "--tls-key=a.key,b.key",
         "--tls-handshake-ms=9",
         "--tls-handshakes-max=10",
+        "--doors-strangers-max=11",
+        "--doors-exempt-loopback=false",
+        "--devices-keepalive-s-min=12",
+        "--devices-held-bytes-max=13",
+        "--doors-http-head-ms=14",
     ]);
     let by_file = r#"
         data = "d"
@@ -117,6 +124,13 @@ fn every_flag_has_a_key_in_the_file() {
         key = ["a.key", "b.key"]
         handshake_ms = 9
         handshakes_max = 10
+        [doors]
+        strangers_max = 11
+        exempt_loopback = false
+        http_head_ms = 14
+        [devices]
+        keepalive_s_min = 12
+        held_bytes_max = 13
     "#;
     let by_flags = by_flags.check().unwrap();
     assert_eq!(by_flags.http_base.as_deref(), Some("http://a"));
@@ -161,6 +175,15 @@ fn what_is_wrong_in_a_file_is_said() {
         ),
         ("[tls]\nhandshakes_max = 0", "tls.handshakes_max: at least 1 is needed"),
         ("[tls]\nhandshake_ms = 0", "tls.handshake_ms: 0 is not"),
+        ("[doors]\naddresses_max = 1023", "doors.addresses_max: 1023 is less than 1024"),
+        ("[doors]\nhttp_head_ms = 0", "doors.http_head_ms: 0 lets nobody ask"),
+        ("[devices]\nconnect_ms = 0", "devices.connect_ms: 0 lets nobody in"),
+        (
+            "[devices]\nconnect_bytes_max = 511",
+            "devices.connect_bytes_max: 511 is not 512 to 65536",
+        ),
+        ("[devices]\nkeepalive_s_min = 1201", "1201 is more than keepalive_s_max, 1200"),
+        ("[devices]\nin_flight_max = 0", "devices.in_flight_max: 0 is not 1 to 32767"),
     ] {
         let error = file(text).unwrap_err();
         assert!(error.contains(want), "{text}: {error}");

@@ -1,8 +1,11 @@
 //! Sockets around the router.
 
 use super::long::{Kept, LongTargets};
+use super::presence::Presence;
+use super::turned::turn_away;
 use super::upgrade::PeerAddress;
 use super::{Backend, LongTarget, Router};
+use crate::doors::{Pass, unless_asked_to_go};
 use crate::metrics::{Door, HttpEnded, Metrics};
 use crate::socket::Socket;
 use crate::tls::Acceptor;
@@ -12,20 +15,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Bytes of a request head that hyper reads. A little more than the gateway accepts, so that the gateway's own answer
 /// is given to most of those that are too long.
 pub(super) const HEAD_BYTES_MAX: usize = crate::rpc::gateway::HEAD_BYTES_MAX + 64 * 1024;
-/// Time for a whole head, and for the next one on a connection that stays open.
-const HEAD_TIME: Duration = Duration::from_secs(30);
-/// Connections at once; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 4_096;
 /// Time that requests in work get when the server stops.
 const STOP_TIME: Duration = Duration::from_secs(10);
 /// Time until the next try when the system has no room for another connection.
@@ -38,37 +36,43 @@ pub async fn serve<B: Backend>(
     tls: Option<Arc<Acceptor>>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let accepted = async {
-            let permit =
-                Arc::clone(&room).acquire_owned().await.expect("the semaphore is never closed");
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             // An error is a sender that is gone: nobody could stop this any more.
             () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
             Ok((socket, peer)) => {
+                let pass = match &router.guard {
+                    Some(guard) => guard.admit(peer.ip()).await,
+                    None => Ok(peer.ip().into()),
+                };
+                let pass = match pass {
+                    Ok(pass) => pass,
+                    Err(why) if tls.is_none() => {
+                        turn_away(socket, why);
+                        continue;
+                    }
+                    Err(_) => continue,
+                };
                 // Heads and bodies leave in one piece anyway. The connection works without it too.
                 let _ = socket.set_nodelay(true);
                 let (router, tls, stop) = (Arc::clone(&router), tls.clone(), stop.clone());
                 let open = Open::new(router.metrics.clone());
                 connections.spawn(async move {
                     match tls {
-                        None => connection(router, socket.into(), peer.ip(), stop).await,
+                        None => connection(router, socket.into(), pass, stop).await,
                         Some(tls) => {
-                            if let Some(socket) = tls.accept(socket, peer.ip()).await {
-                                connection(router, socket.into(), peer.ip(), stop).await;
+                            let shaken = tls.accept(socket, peer.ip());
+                            if let Some(socket) = unless_asked_to_go(shaken, &pass).await {
+                                connection(router, socket.into(), pass, stop).await;
                             }
                         }
                     }
                     drop(open);
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -88,34 +92,51 @@ pub async fn serve<B: Backend>(
 async fn connection<B: Backend>(
     router: Arc<Router<B>>,
     socket: Socket,
-    peer: IpAddr,
+    pass: Pass,
     mut stop: watch::Receiver<bool>,
 ) {
-    let metrics = router.metrics.clone();
+    let (metrics, head_time) =
+        (router.metrics.clone(), Duration::from_millis(router.limits.http_head_ms));
+    let peer = pass.address();
+    let presence = Presence::new(pass);
     let kept = Kept::default();
     let socket = LongTargets::new(socket, kept.clone());
+    let here = Arc::clone(&presence);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let router = Arc::clone(&router);
+        let (router, busy) = (Arc::clone(&router), here.begin());
         let target = request.uri().path_and_query();
         if let Some(long) = target.and_then(|target| kept.take(target.as_str())) {
             request.extensions_mut().insert(LongTarget(long));
         }
         request.extensions_mut().insert(PeerAddress(peer));
-        async move { Ok::<_, Infallible>(router.route(request).await) }
+        async move {
+            let answer = router.route(request).await;
+            Ok::<_, Infallible>(answer.map(|body| busy.until_sent(body)))
+        }
     });
     let serving = http1::Builder::new()
         // Device SDKs look for `Content-Length:` letter by letter.
         .title_case_headers(true)
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(head_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
+        biased;
         ended = serving.as_mut() => ended,
         () = async { drop(stop.wait_for(|stop| *stop).await) } => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+        () = presence.asked_to_go() => {
+            if !presence.is_busy() {
+                metrics.http_ended.count(HttpEnded::Evicted);
+                return;
+            }
+            // A request came just then: it is the last one.
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -7,14 +7,17 @@ mod device;
 mod device_api;
 mod listen;
 mod long;
+mod presence;
 #[cfg(test)]
 mod tests;
+mod turned;
 mod upgrade;
 
 pub use listen::serve;
 pub use upgrade::Devices;
 
 use crate::clock::Clock;
+use crate::doors::{DoorLimits, Guard};
 use crate::files::upload::{Ticket, is_form, upload};
 use crate::files::{DoorError, Files, Urls, download::download};
 use crate::metrics::{FileCode, Metrics};
@@ -29,6 +32,7 @@ use otaru_core::device_http::{HttpClaim, HttpError, Token};
 use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the body of a request is.
@@ -103,6 +107,9 @@ pub struct Router<B> {
     pub metrics: Metrics,
     /// Who takes devices that come by WebSocket; such requests are refused without it.
     pub devices: Option<Devices>,
+    /// Who says who may connect; without one anybody may.
+    pub guard: Option<Arc<Guard>>,
+    pub limits: DoorLimits,
 }
 
 /// A body that is there already.

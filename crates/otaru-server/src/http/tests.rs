@@ -2,6 +2,7 @@
 
 use super::{Backend, Router, Unavailable, serve};
 use crate::clock::Clock;
+use crate::doors::DoorLimits;
 use crate::files::upload::Ticket;
 use crate::files::{Files, UploadForm, Urls};
 use crate::mqtt::bind;
@@ -107,6 +108,8 @@ impl Node {
             random: Random::seeded(1),
             metrics: crate::metrics::Metrics::default(),
             devices: None,
+            guard: None,
+            limits: DoorLimits::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(Arc::new(router), listener, None, stopped));

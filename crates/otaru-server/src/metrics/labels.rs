@@ -86,6 +86,32 @@ label! {
         Shutdown = "shutdown",
         /// A report could not be kept.
         Unkept = "unkept",
+        /// Too many strangers were connected, and it was the oldest that had not been let in.
+        Evicted = "evicted",
+        /// All connections together kept too much, and it kept most.
+        Memory = "memory",
+    }
+}
+
+label! {
+    /// Why a connection was closed as soon as it was there.
+    Turned "reason" {
+        /// Too many new ones from its address.
+        Rate = "rate",
+        /// Too many from its address that nobody knows yet, or at all.
+        Address = "address",
+        /// Too many altogether.
+        Full = "full",
+    }
+}
+
+label! {
+    /// For whom a connection had to go that had done nothing yet.
+    Evicted "reason" {
+        /// Another one from its address.
+        Address = "address",
+        /// Another one.
+        Full = "full",
     }
 }
 
@@ -226,6 +252,8 @@ label! {
     HttpEnded "reason" {
         /// In order.
         Done = "done",
+        /// Too many were open, and it had no request under way.
+        Evicted = "evicted",
         /// No whole head came in its time.
         HeadTimeout = "head_timeout",
         /// A head that is longer than hyper reads.

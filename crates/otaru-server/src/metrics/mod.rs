@@ -9,8 +9,8 @@ mod listen;
 
 pub use family::By;
 pub use labels::{
-    Delayed, DeviceHttp, Door, Dropped, Ended, FileCode, HttpEnded, Phase, Refused, Registered,
-    RpcCode, TlsFailed, TlsKind,
+    Delayed, DeviceHttp, Door, Dropped, Ended, Evicted, FileCode, HttpEnded, Phase, Refused,
+    Registered, RpcCode, TlsFailed, TlsKind, Turned,
 };
 pub use listen::serve;
 
@@ -23,7 +23,11 @@ use prometheus_client::registry::Registry;
 pub struct Metrics {
     /// Connections that are open.
     pub connections: By<Door, Gauge>,
+    /// Those of them that have done nothing yet for which they would be kept.
+    pub waiting: By<Door, Gauge>,
     pub accepted: By<Door, Counter>,
+    pub turned: By<(Door, Turned), Counter>,
+    pub evicted: By<(Door, Evicted), Counter>,
     /// Connections that the system could not hand over.
     pub accept_errors: By<Door, Counter>,
     pub mqtt_ended: By<(Phase, Ended), Counter>,
@@ -53,7 +57,10 @@ impl Metrics {
         // No `..`: a metric that nobody can read would be of no use.
         let Self {
             connections,
+            waiting,
             accepted,
+            turned,
+            evicted,
             accept_errors,
             mqtt_ended,
             mqtt_refused,
@@ -69,7 +76,10 @@ impl Metrics {
         } = self.clone();
         let mut all = Registry::with_prefix("otaru");
         all.register("connections", "Connections that are open", connections);
+        all.register("connections_waiting", "Connections that have done nothing yet", waiting);
         all.register("connections_accepted", "Connections that were let in", accepted);
+        all.register("connections_turned_away", "Connections that were not let in", turned);
+        all.register("connections_evicted", "Connections that had to go for others", evicted);
         all.register("accept_errors", "Connections that the system had no room for", accept_errors);
         all.register("mqtt_connections_ended", "Connections of devices that ended", mqtt_ended);
         all.register("mqtt_connects_refused", "CONNECT packets that were refused", mqtt_refused);

@@ -1,6 +1,7 @@
 //! One connection: waits for its socket, its mailbox and its reports, and does one thing at a time.
 
 mod act;
+mod backlog;
 mod blocks;
 mod kept;
 mod newcomer;
@@ -17,12 +18,14 @@ use super::mailbox::{CloseReason, Mailbox, Message};
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{
-    BACKLOG_BYTES_MAX, Devices, Gateway, Identity, Later, Link, MessagePage, REPORTS_MAX, Resumed,
-    SessionWish, Told, Unavailable,
+    Devices, Gateway, Identity, Later, Link, MessagePage, REPORTS_MAX, Resumed, SessionWish, Told,
+    Unavailable,
 };
+use crate::doors::Pass;
 use crate::metrics::{Metrics, Phase, Refused};
+use backlog::Backlog;
 use blocks::{Blocks, first_block};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use kept::{FilterAnswer, KeptSession};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
 use otaru_core::topology::TopoError;
@@ -33,7 +36,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use sub_devices::{SubDevices, first_answer};
@@ -139,7 +141,7 @@ enum Woken {
 pub(super) struct Connection<D: Devices> {
     gateway: Arc<Gateway<D>>,
     link: Link,
-    address: IpAddr,
+    pass: Pass,
     no: ConnectionNo,
     mailbox: Arc<Mailbox>,
     session: Session,
@@ -156,17 +158,20 @@ pub(super) struct Connection<D: Devices> {
     /// Once a gateway has asked for something about its sub-devices.
     subs: Option<Box<SubDevices>>,
     /// What the socket did not take.
-    backlog: BytesMut,
+    backlog: Backlog,
+    /// Bytes that are counted as kept.
+    held_bytes: u32,
 }
 
 impl<D: Devices> Connection<D> {
-    pub(super) fn new(gateway: Arc<Gateway<D>>, link: Link, address: IpAddr) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway<D>>, link: Link, pass: Pass) -> Self {
         let (no, mailbox) = gateway.registry.open();
+        pass.ask(mailbox.clone());
         let session = Session::new(Arc::clone(&gateway.limits), gateway.clock.now().mono_ms);
         Self {
             gateway,
             link,
-            address,
+            pass,
             no,
             mailbox,
             session,
@@ -178,7 +183,8 @@ impl<D: Devices> Connection<D> {
             reports: VecDeque::new(),
             blocks: None,
             subs: None,
-            backlog: BytesMut::new(),
+            backlog: Backlog::default(),
+            held_bytes: 0,
         }
     }
 
@@ -196,7 +202,7 @@ impl<D: Devices> Connection<D> {
         }
         let phase = if self.online.is_some() { Phase::Device } else { Phase::Stranger };
         self.metrics().mqtt_ended.count((phase, ends::ended(end)));
-        tracing::debug!(address = %self.address, "a device connection ended: {end}");
+        tracing::debug!(address = %self.pass.address(), "a device connection ended: {end}");
         self.link.close();
         // While it still counts as online.
         if let Some(said) = self.say_will() {
@@ -221,7 +227,9 @@ impl<D: Devices> Connection<D> {
             0 => self.session.deadline_ms(),
             until_ms => until_ms,
         };
-        self.mailbox.set_deadline_ms(deadline_ms);
+        let taken_by_ms = self.backlog.deadline_ms(self.gateway.devices_may.backlog_ms);
+        self.mailbox.set_deadline_ms(deadline_ms, taken_by_ms);
+        self.note_held();
 
         let woken = tokio::select! {
             biased;
@@ -288,7 +296,11 @@ impl<D: Devices> Connection<D> {
     fn read(&mut self) -> Result<(), End> {
         let mut buffer = READ.take();
         buffer.resize(READ_BYTES, 0);
-        let result = match self.link.try_read(&mut buffer) {
+        // What follows a CONNECT stays where it is until that has been judged.
+        let is_stranger = !self.session.is_connected();
+        let most =
+            if is_stranger { self.gateway.devices_may.connect_bytes_max } else { READ_BYTES };
+        let result = match self.link.try_read(&mut buffer[..most.min(READ_BYTES)]) {
             Ok(0) => Err(End::Eof),
             Ok(count) => self.advance(&mut &buffer[..count]),
             Err(error) if is_passing(&error) => Ok(()),
@@ -347,24 +359,36 @@ impl<D: Devices> Connection<D> {
                 }
             }
         }
-        self.backlog.extend_from_slice(&out[sent..]);
+        self.backlog.push(&out[sent..], self.now_ms());
         if out.capacity() <= WRITE_BYTES_KEPT {
             out.clear();
             WRITE.set(out);
         }
-        if self.backlog.len() > BACKLOG_BYTES_MAX { Err(End::Slow) } else { result }
+        let is_slow = self.backlog.bytes().len() > self.gateway.devices_may.backlog_bytes_max;
+        if is_slow { Err(End::Slow) } else { result }
     }
 
     fn flush(&mut self) -> Result<(), End> {
         while !self.backlog.is_empty() {
-            match self.link.try_write(&self.backlog) {
-                Ok(count) => self.backlog.advance(count),
+            match self.link.try_write(self.backlog.bytes()) {
+                Ok(count) => self.backlog.taken(count, self.now_ms()),
                 Err(error) if is_passing(&error) => return Ok(()),
                 Err(error) => return Err(End::Broken(error.kind())),
             }
         }
-        self.backlog = BytesMut::new();
         Ok(())
+    }
+
+    /// Counts what is kept for packets that aren't whole yet, or not taken yet, among what all connections keep.
+    fn note_held(&mut self) {
+        let bytes = self.session.kept_capacity() + self.backlog.capacity();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if bytes != self.held_bytes {
+            self.held_bytes = bytes;
+            for no in self.gateway.held.set(self.no, bytes as usize) {
+                self.gateway.registry.relieve(no);
+            }
+        }
     }
 }
 
@@ -372,6 +396,7 @@ impl<D: Devices> Drop for Connection<D> {
     fn drop(&mut self) {
         self.leave_with_sub_devices();
         let peer = self.online.as_ref().map(|online| online.peer);
+        self.gateway.held.set(self.no, 0);
         self.gateway.registry.leave(self.no, peer);
         if let Some(peer) = peer {
             self.gateway.devices.went_offline(peer);

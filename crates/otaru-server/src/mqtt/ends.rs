@@ -24,6 +24,8 @@ pub(super) fn ended(end: End) -> Ended {
         End::Closed(CloseReason::Kicked) => Ended::Kicked,
         End::Closed(CloseReason::Silent) => Ended::Silent,
         End::Closed(CloseReason::Shutdown) => Ended::Shutdown,
+        End::Closed(CloseReason::Evicted) => Ended::Evicted,
+        End::Closed(CloseReason::Memory) => Ended::Memory,
         End::Unkept => Ended::Unkept,
     }
 }
@@ -34,7 +36,9 @@ pub(super) fn reason(end: End) -> Option<Reason> {
         // It went by itself, or doesn't read.
         End::Farewell | End::Eof | End::Broken(_) | End::Refused(_) | End::Slow => None,
         End::Protocol(error) => Some(error.reason()),
-        End::Closed(CloseReason::Slow) => Some(Reason::QUOTA),
+        End::Closed(CloseReason::Slow | CloseReason::Memory) => Some(Reason::QUOTA),
+        // A stranger, who is told nothing.
+        End::Closed(CloseReason::Evicted) => None,
         End::Closed(CloseReason::Replaced) => Some(Reason::TAKEN_OVER),
         End::Closed(CloseReason::Kicked) => Some(Reason::ADMINISTRATIVE),
         End::Closed(CloseReason::Silent) => Some(Reason::KEEPALIVE),

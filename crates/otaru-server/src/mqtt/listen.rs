@@ -1,6 +1,7 @@
 //! Listening for devices.
 
 use super::{Devices, Gateway, Link};
+use crate::doors::unless_asked_to_go;
 use crate::metrics::Door;
 use crate::tls::Acceptor;
 use std::io;
@@ -35,16 +36,19 @@ pub async fn serve<D: Devices>(
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
+                let Some(pass) = gateway.admit(peer.ip()).await else { continue };
                 // Answers are small and nobody waits to fill a packet. The connection works without it too.
                 let _ = socket.set_nodelay(true);
                 let gateway = Arc::clone(&gateway);
                 match tls.clone() {
-                    None => drop(tokio::spawn(
-                        gateway.connection(Link::Socket(socket.into()), peer.ip()),
-                    )),
+                    None => {
+                        let link = Link::Socket(socket.into());
+                        drop(tokio::spawn(gateway.connection(link, pass)));
+                    }
                     Some(tls) => drop(tokio::spawn(async move {
-                        if let Some(socket) = tls.accept(socket, peer.ip()).await {
-                            gateway.connection(Link::Socket(socket.into()), peer.ip()).await;
+                        let shaken = tls.accept(socket, peer.ip());
+                        if let Some(socket) = unless_asked_to_go(shaken, &pass).await {
+                            gateway.connection(Link::Socket(socket.into()), pass).await;
                         }
                     })),
                 }

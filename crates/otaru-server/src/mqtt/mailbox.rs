@@ -1,13 +1,14 @@
 //! What others leave for a connection: messages to write, and the wish to close it.
 
 use super::registry::Peer;
+use crate::doors::Leave;
 use bytes::Bytes;
 use otaru_core::time::Timestamp;
 use otaru_core::topology::{SubEnd, SubName};
 use otaru_mqtt::packet::{ByteString, Properties, Qos};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -59,6 +60,10 @@ pub(super) enum CloseReason {
     /// The device reads too slowly.
     Slow,
     Shutdown,
+    /// Too many strangers are connected.
+    Evicted,
+    /// All connections together keep too much, and this one keeps most.
+    Memory,
 }
 
 /// Shared by a connection's task and everybody who has something for it. Holds no memory while empty.
@@ -66,6 +71,8 @@ pub(super) enum CloseReason {
 pub(super) struct Mailbox {
     state: Mutex<State>,
     deadline_ms: AtomicU64,
+    /// The deadline is that of what waits to be taken.
+    is_slow: AtomicBool,
     changed: Notify,
 }
 
@@ -85,7 +92,8 @@ struct State {
 impl Default for Mailbox {
     fn default() -> Self {
         let deadline_ms = AtomicU64::new(u64::MAX);
-        Self { state: Mutex::default(), deadline_ms, changed: Notify::new() }
+        let is_slow = AtomicBool::new(false);
+        Self { state: Mutex::default(), deadline_ms, is_slow, changed: Notify::new() }
     }
 }
 
@@ -163,13 +171,27 @@ impl Mailbox {
         self.changed.notified().await;
     }
 
-    /// When the connection is to be closed unless something is heard, on the monotonic clock.
+    /// When the connection is to be closed unless something is heard or taken, on the monotonic clock.
     pub(super) fn deadline_ms(&self) -> u64 {
         self.deadline_ms.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_deadline_ms(&self, deadline_ms: u64) {
-        self.deadline_ms.store(deadline_ms, Ordering::Relaxed);
+    /// `heard_ms`: unless something is heard; `taken_ms`: unless something is taken that waits.
+    pub(super) fn set_deadline_ms(&self, heard_ms: u64, taken_ms: u64) {
+        self.deadline_ms.store(heard_ms.min(taken_ms), Ordering::Relaxed);
+        self.is_slow.store(taken_ms < heard_ms, Ordering::Relaxed);
+    }
+
+    /// The deadline is over.
+    pub(super) fn overdue(&self) {
+        let is_slow = self.is_slow.load(Ordering::Relaxed);
+        self.close(if is_slow { CloseReason::Slow } else { CloseReason::Silent });
+    }
+}
+
+impl Leave for Mailbox {
+    fn leave(&self) {
+        self.close(CloseReason::Evicted);
     }
 }
 

@@ -8,6 +8,7 @@ mod auth;
 mod connection;
 mod ends;
 mod kept;
+mod limits;
 #[cfg(test)]
 mod line;
 mod link;
@@ -23,6 +24,7 @@ mod websocket;
 pub use kept::{
     KeptMessage, KeptSubscription, MessagePage, Resumed, SessionWish, SubscriptionChange,
 };
+pub use limits::DeviceLimits;
 #[cfg(test)]
 pub use line::Line;
 pub use link::{Link, MemoryLink};
@@ -34,6 +36,7 @@ pub use topics::upgrade_topic;
 pub use websocket::WebSocket;
 
 use crate::clock::Clock;
+use crate::doors::{Guard, Held, Pass};
 use bytes::Bytes;
 use otaru_core::block::BlockRequest;
 use otaru_core::id::{DeviceName, DeviceNo, MessageNo, ProductKey, ProductNo};
@@ -183,12 +186,6 @@ pub trait Devices: Send + Sync + 'static {
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes>;
 }
 
-/// Topics that one SUBSCRIBE may name; of a longer one all are refused.
-const FILTERS_PER_SUBSCRIBE_MAX: usize = 8;
-/// Subscriptions that a device may have.
-const SUBSCRIPTIONS_MAX: usize = 100;
-/// Bytes that may wait for a socket that takes none; more and the connection is given up.
-const BACKLOG_BYTES_MAX: usize = 512 * 1024;
 /// Reports of one connection that may wait for their commit before its socket is read again.
 const REPORTS_MAX: usize = 100;
 /// Milliseconds between two looks for connections that were silent for too long.
@@ -201,18 +198,54 @@ pub struct Gateway<D> {
     registry: Arc<Registry>,
     clock: Clock,
     limits: Arc<Limits>,
+    devices_may: DeviceLimits,
     gates: GateLimits,
     /// Seconds between two packets that a device may announce.
     keepalive_s: RangeInclusive<u16>,
+    guard: Option<Arc<Guard>>,
+    held: Held,
 }
 
 impl<D: Devices> Gateway<D> {
     /// `registry` is where the rest of the server leaves messages.
-    pub fn new(devices: D, registry: Arc<Registry>, clock: Clock, mut limits: Limits) -> Self {
+    pub fn new(devices: D, registry: Arc<Registry>, clock: Clock, limits: DeviceLimits) -> Self {
         // Whom it doesn't hold for is known after the CONNECT is read.
-        let keepalive_s = std::mem::replace(&mut limits.keepalive_s, 0..=u16::MAX);
-        let limits = Arc::new(limits);
-        Self { devices, registry, clock, limits, gates: GateLimits::default(), keepalive_s }
+        let mut session = limits.session();
+        let keepalive_s = std::mem::replace(&mut session.keepalive_s, 0..=u16::MAX);
+        Self {
+            devices,
+            registry,
+            clock,
+            limits: Arc::new(session),
+            devices_may: limits,
+            gates: GateLimits::default(),
+            keepalive_s,
+            guard: None,
+            held: Held::new(limits.held_bytes_max),
+        }
+    }
+
+    /// `guard` says who may connect; without one anybody may.
+    #[must_use]
+    pub fn with_guard(self, guard: Arc<Guard>) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    /// As [`Gateway::admit`], but never waits: too many strangers are too many.
+    pub fn admit_now(&self, address: IpAddr) -> Option<Pass> {
+        match &self.guard {
+            Some(guard) => guard.admit_now(address).ok(),
+            None => Some(address.into()),
+        }
+    }
+
+    /// The pass of somebody who connects, whatever listener he came to; `None`: his socket is to be closed at once.
+    /// Waits while there are too many strangers.
+    pub async fn admit(&self, address: IpAddr) -> Option<Pass> {
+        match &self.guard {
+            Some(guard) => guard.admit(address).await.ok(),
+            None => Some(address.into()),
+        }
     }
 
     #[must_use]
@@ -225,9 +258,9 @@ impl<D: Devices> Gateway<D> {
     pub fn connection(
         self: Arc<Self>,
         link: Link,
-        address: IpAddr,
+        pass: Pass,
     ) -> impl Future<Output = ()> + Send + use<D> {
-        connection::Connection::new(self, link, address).run()
+        connection::Connection::new(self, link, pass).run()
     }
 
     /// Closes connections that were silent for too long; never ends. One timer serves all of them, since an exact one

@@ -292,13 +292,20 @@ impl Registry {
             let mut seen = 0;
             for (no, mailbox) in inner.connections.range(range).take(SWEEP_STEP) {
                 if mailbox.deadline_ms() <= now_ms {
-                    mailbox.close(CloseReason::Silent);
+                    mailbox.overdue();
                 }
                 (after, seen) = (*no, seen + 1);
             }
             if seen < SWEEP_STEP {
                 return;
             }
+        }
+    }
+
+    /// Closes the connection that keeps most, since all together keep too much.
+    pub(super) fn relieve(&self, no: ConnectionNo) {
+        if let Some(mailbox) = self.inner().connections.get(&no) {
+            mailbox.close(CloseReason::Memory);
         }
     }
 
@@ -395,7 +402,7 @@ mod tests {
         let mailboxes: Vec<_> = (0..SWEEP_STEP as u64 + 10)
             .map(|deadline_ms| {
                 let (_, mailbox) = registry.open();
-                mailbox.set_deadline_ms(deadline_ms);
+                mailbox.set_deadline_ms(deadline_ms, u64::MAX);
                 mailbox
             })
             .collect();

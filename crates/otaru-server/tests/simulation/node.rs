@@ -17,14 +17,13 @@ use otaru_core::time::Timestamp;
 use otaru_core::topic::CustomTopic;
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::packet::Qos;
-use otaru_mqtt::session::Limits;
 use otaru_server::app::{
     self, App, AppError, Caller, CancelFlags, Credentials, Gatekeeper, NewDevice, NewGroup, NewJob,
     NewProduct,
 };
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
-use otaru_server::mqtt::{Gateway, Link, MemoryLink, Message, Registry};
+use otaru_server::mqtt::{DeviceLimits, Gateway, Link, MemoryLink, Message, Registry};
 use otaru_server::random::Random;
 use otaru_server::store::sqlite::SqliteEngine;
 use otaru_server::store::{Rows, Store, StoreError};
@@ -123,7 +122,7 @@ impl Door {
     pub fn dial(&self) -> MemoryLink {
         let (near, far) = MemoryLink::pair(WIRE_BYTES);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let connection = Arc::clone(&self.gateway).connection(Link::Memory(near), address);
+        let connection = Arc::clone(&self.gateway).connection(Link::Memory(near), address.into());
         let mut tasks = self.tasks.borrow_mut();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(connection);
@@ -166,7 +165,7 @@ impl Node {
         );
         let gatekeeper = Gatekeeper(Arc::clone(&app));
         let gateway =
-            Arc::new(Gateway::new(gatekeeper, registry, clock.clone(), Limits::default()));
+            Arc::new(Gateway::new(gatekeeper, registry, clock.clone(), DeviceLimits::default()));
         let mut tasks = JoinSet::new();
         tasks.spawn(run_store);
         tasks.spawn(Arc::clone(&app).run_dispatcher());

@@ -1,7 +1,7 @@
 //! Sessions that outlive their connection, and the messages that wait in them: real connections over memory.
 
 use super::*;
-use crate::mqtt::{Gateway, Link, MemoryLink, Message};
+use crate::mqtt::{DeviceLimits, Gateway, Link, MemoryLink, Message};
 use bytes::BytesMut;
 use otaru_core::session::{Held, SessionLimits};
 use otaru_core::signature::device::{SignMethod, connect_content};
@@ -26,7 +26,7 @@ struct Line {
 
 impl World {
     async fn door(&self) -> Door<'_> {
-        let (app, limits) = (self.app.clone(), otaru_mqtt::session::Limits::default());
+        let (app, limits) = (self.app.clone(), DeviceLimits::default());
         let (clock, registry) = (app.clock.clone(), app.registry.clone());
         let gateway = Arc::new(Gateway::new(Gatekeeper(app), registry, clock, limits));
         Door { world: self, gateway, device: self.device("lamp1").await }
@@ -41,7 +41,7 @@ impl Door<'_> {
     async fn connects(&self, clean_session: bool) -> Line {
         let (near, far) = MemoryLink::pair(64 * 1024);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), address));
+        tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), address.into()));
         let mut line =
             Line { link: near, client: Client::default(), read: Vec::new(), present: false };
         let (key, name) = (self.world.product.key.as_str(), self.device.name.as_str());

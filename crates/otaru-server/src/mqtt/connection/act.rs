@@ -123,7 +123,8 @@ impl<D: Devices> Connection<D> {
         let retained = VecDeque::new();
         self.online = Some(Box::new(Online { peer, owner, is_gateway, will, retained }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
-        self.gateway.devices.came_online(peer, self.address);
+        self.gateway.devices.came_online(peer, self.pass.address());
+        self.pass.settle();
         self.open_session(claim, has_session)
     }
 

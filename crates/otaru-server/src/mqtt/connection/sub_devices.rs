@@ -230,7 +230,7 @@ impl<D: Devices> Connection<D> {
                     if let Some(older) = older {
                         self.gateway.devices.went_offline(older);
                     }
-                    self.gateway.devices.came_online(peer, self.address);
+                    self.gateway.devices.came_online(peer, self.pass.address());
                     names.push(name);
                 }
                 Ok(told(&names))

@@ -1,9 +1,7 @@
 //! What a device has subscribed to.
 
 use super::Connection;
-use crate::mqtt::{
-    Devices, FILTERS_PER_SUBSCRIBE_MAX, KeptSubscription, SUBSCRIPTIONS_MAX, SubscriptionChange,
-};
+use crate::mqtt::{Devices, KeptSubscription, SubscriptionChange};
 use otaru_mqtt::packet::{
     ByteString, Qos, RetainHandling, SubscribeCode, SubscribeOptions, Version,
 };
@@ -56,7 +54,8 @@ impl<D: Devices> Connection<D> {
         filters: &[(ByteString, SubscribeOptions)],
     ) -> (Vec<SubscribeCode>, Vec<SubscriptionChange>, Vec<Box<str>>) {
         let id = id.and_then(NonZeroU32::new);
-        let is_short = filters.len() <= FILTERS_PER_SUBSCRIBE_MAX;
+        let limits = self.gateway.devices_may;
+        let is_short = filters.len() <= limits.filters_per_subscribe_max;
         let retains = self.gateway.gates.retains && self.session.version() == Version::V5;
         let mut codes = Vec::with_capacity(filters.len());
         let (mut changes, mut wanted) = (Vec::new(), Vec::new());
@@ -103,9 +102,13 @@ impl<D: Devices> Connection<D> {
         if !is_ours() {
             return SubscribeCode::NotAuthorized;
         }
+        if filter.len() > self.gateway.devices_may.topic_bytes_max {
+            return SubscribeCode::QuotaExceeded;
+        }
         // Each sub-device brings the room of a device along.
         let devices = 1 + subs.map_or(0, |subs| subs.count());
-        let is_full = self.subscriptions.len() >= SUBSCRIPTIONS_MAX * devices;
+        let is_full =
+            self.subscriptions.len() >= self.gateway.devices_may.subscriptions_max * devices;
         let had = self.subscriptions.iter_mut().find(|had| *had.filter == *filter);
         match had {
             // SDKs subscribe again on each connection.

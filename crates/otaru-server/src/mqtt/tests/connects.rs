@@ -5,6 +5,7 @@ use crate::mqtt::{Delivery, Link, Message, bind, serve};
 use otaru_core::id::DeviceNo;
 use otaru_mqtt::client::{Client, ClientEvent};
 use otaru_mqtt::packet::{Connect, ConnectCode, Qos};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,8 +175,8 @@ async fn a_kicked_device_and_a_server_that_ends_close_connections() {
 async fn a_connection_at_rest_is_small() {
     let node = Node::new();
     let (near, _far) = crate::mqtt::MemoryLink::pair(16);
-    let address = "127.0.0.1".parse().unwrap();
-    let task = Arc::clone(&node.gateway).connection(Link::Memory(near), address);
+    let pass = IpAddr::from([127, 0, 0, 1]).into();
+    let task = Arc::clone(&node.gateway).connection(Link::Memory(near), pass);
     assert!(size_of_val(&task) <= 1_280, "{}", size_of_val(&task));
 }
 

@@ -1,8 +1,8 @@
 use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    Devices, GateLimits, Gateway, Identity, KeptMessage, Later, Link, MemoryLink, Message,
-    MessagePage, Peer, Registry, Report, Resumed, SessionWish, SubscriptionChange, Told,
+    DeviceLimits, Devices, GateLimits, Gateway, Identity, KeptMessage, Later, Link, MemoryLink,
+    Message, MessagePage, Peer, Registry, Report, Resumed, SessionWish, SubscriptionChange, Told,
     Unavailable,
 };
 use bytes::{Bytes, BytesMut};
@@ -17,7 +17,6 @@ use otaru_core::topology::{SubProof, TopoAsk, TopoError};
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::client::{Client, ClientEvent};
 use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, Qos};
-use otaru_mqtt::session::Limits;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -259,10 +258,14 @@ pub(super) struct Node {
 impl Node {
     /// Needs a runtime of one thread with paused time.
     pub(super) fn new() -> Self {
-        Self::with_gates(GateLimits::default())
+        Self::with(DeviceLimits::default(), GateLimits::default())
     }
 
     pub(super) fn with_gates(gates: GateLimits) -> Self {
+        Self::with(DeviceLimits::default(), gates)
+    }
+
+    pub(super) fn with(limits: DeviceLimits, gates: GateLimits) -> Self {
         let heard = Arc::new(Heard {
             log: Mutex::default(),
             commits: Mutex::default(),
@@ -278,8 +281,7 @@ impl Node {
         });
         let registry = Arc::new(Registry::default());
         let clock = Clock::simulated(Timestamp(START_MS));
-        let gateway =
-            Gateway::new(Arc::clone(&heard), Arc::clone(&registry), clock, Limits::default());
+        let gateway = Gateway::new(Arc::clone(&heard), Arc::clone(&registry), clock, limits);
         let gateway = Arc::new(gateway.with_gates(gates));
         tokio::spawn(Arc::clone(&gateway).sweep());
         Self { heard, registry, gateway }
@@ -288,7 +290,7 @@ impl Node {
     /// A connection on which nothing was said yet, with pipes of this size.
     pub(super) fn dial(&self, capacity: usize) -> Device {
         let (near, far) = MemoryLink::pair(capacity);
-        tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), ADDRESS));
+        tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), ADDRESS.into()));
         Device { link: near, client: Client::default(), read: Vec::new() }
     }
 

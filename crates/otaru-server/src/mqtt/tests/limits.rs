@@ -1,11 +1,12 @@
 //! What happens at the limits.
 
 use super::harness::{Node, connect, settle, topic};
-use crate::mqtt::{Delivery, Message, Told};
+use crate::metrics::{Ended, Phase};
+use crate::mqtt::{Delivery, DeviceLimits, GateLimits, Message, Told};
 use bytes::BytesMut;
 use otaru_core::id::DeviceNo;
-use otaru_mqtt::client::ClientEvent;
-use otaru_mqtt::packet::{ConnectCode, Qos, SubscribeCode};
+use otaru_mqtt::client::{Client, ClientEvent};
+use otaru_mqtt::packet::{Connect, ConnectCode, Qos, SubscribeCode};
 use std::time::Duration;
 
 const INFORM: &str = r#"{"id":1,"params":{"version":"1.0.0"}}"#;
@@ -166,4 +167,73 @@ async fn what_the_socket_does_not_take_arrives_later_and_whole() {
     for n in 0..20_u8 {
         assert_eq!(device.message().await.1.into_bytes(), vec![n; 5_000]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_connect_is_not_read_before_that_is_judged() {
+    let node = Node::new();
+    let device = node.dial(1_000_000);
+    let mut out = BytesMut::new();
+    device.client.connect(connect("slow-look-up", "c"), &mut out).unwrap();
+    (0..30_000).for_each(|_| device.client.ping(&mut out));
+    device.write(&out).await;
+    settle().await;
+    // A buffer may be twice as large as what is in it.
+    assert!(node.gateway.held.bytes() <= 2 * 4_096, "{}", node.gateway.held.bytes());
+    node.heard.looks.add_permits(1);
+    settle().await;
+    assert_eq!(node.registry.online(), 1, "it is read afterwards");
+    assert_eq!(node.gateway.held.bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_judged_has_the_time_of_a_connect_and_not_its_own_keepalive() {
+    let node = Node::new();
+    let mut device = node.dial(1_000);
+    let hello = Connect { keepalive_s: 1_200, ..connect("slow-look-up", "c") };
+    device.say(|client, out| client.connect(hello, out)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(device.hear().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_takes_nothing_of_what_waits_is_closed_though_the_device_still_speaks() {
+    let node = Node::new();
+    let mut device = node.dial(300);
+    assert_eq!(device.connect(&connect("dev-001", "c")).await, Some(ConnectCode::Accepted));
+    let peer = node.registry.peer(DeviceNo(1)).unwrap();
+    let message = Message::new("/t", vec![0; 5_000], Qos::AtMostOnce);
+    assert_eq!(node.registry.deliver(peer, message), Delivery::Accepted);
+    for _ in 0..6 {
+        device.say(|client, out| client.ping(out)).await;
+        assert_eq!(node.registry.online(), 1);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    settle().await;
+    assert_eq!(node.registry.online(), 0);
+    assert_eq!(node.registry.metrics().mqtt_ended.get((Phase::Device, Ended::Slow)), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_unfinished_packet_goes_when_all_together_are_too_large() {
+    let limits = DeviceLimits { held_bytes_max: 150_000, ..DeviceLimits::default() };
+    let node = Node::with(limits, GateLimits::default());
+    let mut small = node.device("dev-001").await;
+    let mut large = node.device("dev-002").await;
+    let packet = |bytes: usize| {
+        let (mut out, payload) = (BytesMut::new(), vec![0; bytes].into());
+        Client::default().publish("/t".into(), payload, Qos::AtMostOnce, &mut out).unwrap();
+        out
+    };
+    let packet_of_small = packet(60_000);
+    let (some, rest) = packet_of_small.split_at(20_000);
+    small.write(some).await;
+    large.write(&packet(200_000)[..190_000]).await;
+    settle().await;
+    assert_eq!(large.hear().await, None);
+    assert_eq!(node.registry.online(), 1);
+    assert_eq!(node.registry.metrics().mqtt_ended.get((Phase::Device, Ended::Memory)), 1);
+    small.write(rest).await;
+    assert!(small.hears_nothing().await);
 }

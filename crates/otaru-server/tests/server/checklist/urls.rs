@@ -6,6 +6,7 @@ use otaru_core::device_http::{HttpClaim, HttpError, Token};
 use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::{HOUR_MS, MINUTE_MS};
+use otaru_server::doors::DoorLimits;
 use otaru_server::files::upload::Ticket;
 use otaru_server::http::{Backend, Router, Unavailable, serve};
 use otaru_server::random::Random;
@@ -82,6 +83,8 @@ async fn a_url_is_good_for_24_hours_only_as_it_was_issued_and_gives_ranges() {
         random: Random::seeded(3),
         metrics: otaru_server::metrics::Metrics::default(),
         devices: None,
+        guard: None,
+        limits: DoorLimits::default(),
     };
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(serve(Arc::new(router), listener, None, stopped));

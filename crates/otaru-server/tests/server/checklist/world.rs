@@ -4,7 +4,7 @@ use otaru_core::time::Timestamp;
 use otaru_server::app::{App, Credentials, Gatekeeper, Limits};
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
-use otaru_server::mqtt::{Gateway, Link, MemoryLink, Registry};
+use otaru_server::mqtt::{DeviceLimits, Gateway, Link, MemoryLink, Registry};
 use otaru_server::random::Random;
 use otaru_server::rpc::Rpc;
 use otaru_server::rpc::client::{self, Moment, Signing, sign};
@@ -62,7 +62,7 @@ impl World {
         app.ensure_account(credentials).await.unwrap();
         let quotas = Quotas::new(QuotaConfig::default()).unwrap();
         let rpc = Rpc::open(app.clone(), quotas).await.unwrap();
-        let limits = otaru_mqtt::session::Limits::default();
+        let limits = DeviceLimits::default();
         let gateway = Gateway::new(Gatekeeper(app.clone()), registry, clock.clone(), limits);
         let gateway = Arc::new(gateway);
         tokio::spawn(gateway.clone().sweep());
@@ -115,7 +115,7 @@ impl World {
     pub async fn online(&self, device: &Device) -> Wire {
         let (near, far) = MemoryLink::pair(64 * 1024);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        tokio::spawn(self.gateway.clone().connection(Link::Memory(far), address));
+        tokio::spawn(self.gateway.clone().connection(Link::Memory(far), address.into()));
         Wire::connect(near, device).await
     }
 

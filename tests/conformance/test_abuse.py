@@ -8,7 +8,7 @@ from abuse import MEGABYTE, Crowd, Witness, is_closed, send
 from server import Server, wait_for
 from wire import Wire, announced, connect_packet, packet, text
 
-# Bytes that the server may grow by in any of these tests; most grow it by a tenth. Each would cost far more without its limit.
+# Bytes that the server may grow by in any of these tests. Each would cost far more without its limit.
 GROWTH = 48 * MEGABYTE
 
 

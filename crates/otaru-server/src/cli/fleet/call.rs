@@ -2,14 +2,16 @@
 
 use super::crowd::Bar;
 use super::figures::{Tally, Watched};
-use super::{Figures, Watch, client, named, open_files};
+use super::template::Template;
+use super::{Figures, Watch, client, identity, named, open_files};
 use crate::cli::call::parameters;
 use crate::cli::target::Target;
 use crate::clock::Stopwatch;
 use crate::rpc::gateway::Format;
 use clap::Args;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
 #[derive(Debug, Args)]
@@ -22,18 +24,24 @@ pub(super) struct LoadArgs {
     /// Seconds to go on for
     #[arg(long, default_value_t = 10, value_name = "S")]
     seconds: u64,
+    /// Devices whose names are filled in for `{device}`
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) watch: Watch,
     /// Operation, such as `ListOTAJobByDevice`
     action: String,
-    /// Parameters of the operation, as `--Name value`
+    /// Parameters of the operation, as `--Name value`; with --file a value `{product}` or `{device}` is that of another
+    /// device in each call, and `{A-B}` another number from A to B
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--PARAM VALUE")]
     params: Vec<String>,
 }
 
 pub(super) async fn run(args: LoadArgs, bar: &Bar) -> anyhow::Result<Figures> {
     open_files(args.callers.into())?;
-    let params = Arc::new(parameters(&args.action, args.params)?);
+    let devices = args.file.as_deref().map(identity::read).transpose()?.unwrap_or_default();
+    let params = Arc::new(Template::new(parameters(&args.action, args.params)?, devices)?);
+    let calls = Arc::new(AtomicU64::new(0));
     let action: Arc<str> = args.action.into();
     let tally = Arc::new(Tally::new()?);
     let is_over = Arc::new(AtomicBool::new(false));
@@ -44,10 +52,15 @@ pub(super) async fn run(args: LoadArgs, bar: &Bar) -> anyhow::Result<Figures> {
         let client = client(&args.target)?;
         let (action, params) = (Arc::clone(&action), Arc::clone(&params));
         let (tally, is_over) = (Arc::clone(&tally), Arc::clone(&is_over));
+        let calls = Arc::clone(&calls);
         running.spawn(async move {
             while !is_over.load(Ordering::Relaxed) {
+                let sent = async {
+                    let params = params.fill(calls.fetch_add(1, Ordering::Relaxed))?;
+                    client.send(&action, &params, Format::Json).await
+                };
                 let watch = Stopwatch::start();
-                match client.send(&action, &params, Format::Json).await {
+                match sent.await {
                     Ok(reply) => match reply.refused() {
                         None => tally.done(watch.elapsed()),
                         Some(refused) => tally.failed(refused.code),

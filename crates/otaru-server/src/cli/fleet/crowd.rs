@@ -99,6 +99,28 @@ impl Crowd {
         Ok(line)
     }
 
+    /// Connects a device whose server is gone as soon as there is one again, in its turn.
+    ///
+    /// # Errors
+    /// When a server is there and doesn't take it.
+    pub(super) async fn rejoin(
+        &self,
+        nth: usize,
+        device: &Device,
+        pause: Duration,
+    ) -> Result<Line, LineError> {
+        // It is never closed.
+        let _permit = self.gate.acquire().await;
+        loop {
+            match self.enter(nth, device).await {
+                Err(LineError::Connect(_) | LineError::Broken(_) | LineError::Closed) => {
+                    tokio::time::sleep(pause).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Waits until the crowd is at `stage` or past it.
     pub(super) async fn until(&self, stage: Stage) {
         // The sender is in `self`.
@@ -187,7 +209,7 @@ impl Pace {
     }
 }
 
-/// A progress bar on a terminal; elsewhere nothing.
+/// A progress bar on a terminal; elsewhere a line for each part that begins.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
@@ -213,12 +235,20 @@ impl Bar {
         }
     }
 
-    /// Shows `seconds` passing.
+    /// Shows `seconds` passing; an interrupt ends them, and the run has its figures all the same.
     pub(super) async fn pass(&self, what: &'static str, seconds: u64) {
-        self.begin(what, seconds);
-        for second in 1..=seconds {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            self.0.set_position(second);
+        let passing = async {
+            self.begin(what, seconds);
+            for second in 1..=seconds {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.0.set_position(second);
+            }
+        };
+        tokio::select! {
+            // The interrupt is waited for before the part is said to have begun.
+            biased;
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            () = passing => {}
         }
     }
 
@@ -226,7 +256,11 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    #[allow(clippy::print_stderr, reason = "a command says what it is doing")]
     pub(super) fn begin(&self, what: &'static str, all: u64) {
+        if self.0.is_hidden() {
+            eprintln!("{what}");
+        }
         self.0.set_message(what);
         self.0.set_length(all);
         self.0.reset();

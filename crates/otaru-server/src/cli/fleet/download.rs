@@ -102,13 +102,21 @@ impl Load {
         let response = client.request(request.body(Empty::new()).context("the URL")?).await?;
         let status = response.status();
         ensure!(status.is_success(), "answered with {}", status.as_u16());
+        let all = total(&response);
         let mut body = response.into_body();
         let mut bytes = 0;
         while let Some(frame) = body.frame().await {
             bytes += frame?.data_ref().map_or(0, |data| data.len() as u64);
         }
-        // A short part is the last one.
-        *from = if bytes < self.range { 0 } else { *from + bytes };
+        // After the last part, or a file that came whole, it begins again.
+        let next = *from + bytes;
+        *from = if all.is_some_and(|all| next < all) { next } else { 0 };
         Ok(bytes)
     }
+}
+
+/// How long the whole file is, of which this is a part. Source: RFC 9110, 14.4.
+fn total<B>(response: &hyper::Response<B>) -> Option<u64> {
+    let range = response.headers().get("content-range")?.to_str().ok()?;
+    range.rsplit_once('/')?.1.parse().ok()
 }

@@ -6,8 +6,10 @@ mod download;
 mod figures;
 mod identity;
 mod line;
+mod push;
 mod report;
 mod session;
+mod template;
 mod upgrade;
 
 use super::client::{Client, text};
@@ -49,6 +51,8 @@ enum Mode {
     Idle(session::IdleArgs),
     /// A whole campaign: connect, push, download, progress, restart, new version
     Upgrade(upgrade::UpgradeArgs),
+    /// A job for devices that are online: how long until all are told
+    Push(push::PushArgs),
     /// Report progress as fast as it is acknowledged, or at a rate
     Report(report::ReportArgs),
     /// Download a package over and over
@@ -127,6 +131,7 @@ pub async fn run(args: FleetArgs) -> anyhow::Result<()> {
         Mode::Connect(args) => args.devices.watch.threads,
         Mode::Idle(args) => args.devices.watch.threads,
         Mode::Upgrade(args) => args.devices.watch.threads,
+        Mode::Push(args) => args.devices.watch.threads,
         Mode::Report(args) => args.devices.watch.threads,
         Mode::Download(args) => args.watch.threads,
         Mode::Call(args) => args.watch.threads,
@@ -158,6 +163,7 @@ async fn play(mode: Mode, bar: &Bar) -> anyhow::Result<Figures> {
         Mode::Connect(args) => session::connect(args, bar).await,
         Mode::Idle(args) => session::idle(args, bar).await,
         Mode::Upgrade(args) => upgrade::run(args, bar).await,
+        Mode::Push(args) => push::run(args, bar).await,
         Mode::Report(args) => report::run(args, bar).await,
         Mode::Download(args) => download::run(args, bar).await,
         Mode::Call(args) => call::run(args, bar).await,

@@ -16,9 +16,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Version that devices start from.
-const FROM: &str = "1.0.0";
+pub(super) const FROM: &str = "1.0.0";
 /// Percentages that a device reports on its way.
 const STEPS: [&str; 3] = ["1", "50", "100"];
+
 #[derive(Debug, Args)]
 pub(super) struct UpgradeArgs {
     #[command(flatten)]
@@ -73,7 +74,7 @@ impl Campaign {
     }
 
     /// How many tasks of `job` are in each status.
-    async fn outcome(&self, job: &str) -> anyhow::Result<Value> {
+    pub(super) async fn outcome(&self, job: &str) -> anyhow::Result<Value> {
         let mut counts = serde_json::Map::new();
         for status in ["QUEUED", "NOTIFIED", "IN_PROGRESS", "SUCCEEDED", "FAILED", "CANCELED"] {
             let params =

@@ -1,0 +1,8 @@
+"""All rows, in the order of the table."""
+
+from .calls import JobsOfDevice, TasksOfJob
+from .devices import Connect, Memory, Reports
+from .files import Download, Start, Upload
+from .jobs import Campaign, Notify, Puback, StaticJob, Storm
+
+ROWS = [Connect, Memory, Reports, Puback, Storm, StaticJob, Campaign, Notify, JobsOfDevice, TasksOfJob, Download, Upload, Start]

@@ -104,6 +104,8 @@ pub struct Limits {
     pub group_devices_max: Option<u64>,
     /// Pushes per minute of the whole server; 0: no cap.
     pub pushes_per_minute: u32,
+    /// First pushes per minute of a job that names no rate; 0: no cap.
+    pub job_pushes_per_minute: u32,
     /// Milliseconds between a device's connect and its push, unless it reports its version before.
     pub grace_ms: u64,
     /// Blocks per second of one device that downloads through MQTT; 0: no cap.
@@ -139,6 +141,7 @@ impl Default for Limits {
             minute_devices_max: None,
             group_devices_max: None,
             pushes_per_minute: 0,
+            job_pushes_per_minute: 10_000,
             grace_ms: 2_000,
             blocks_per_second: 100,
             blocks_per_second_total: 10_000,

@@ -30,6 +30,8 @@ table! {
         group_devices_max: u64 = "limits-group-devices-max", "OTARU_LIMITS_GROUP_DEVICES_MAX", "N";
         /// Pushes per minute of the whole server; 0: no limit [default: 0]
         pushes_per_minute: u32 = "limits-pushes-per-minute", "OTARU_LIMITS_PUSHES_PER_MINUTE", "N";
+        /// Pushes per minute of a job that names no rate; 0: no limit [default: 10000]
+        job_pushes_per_minute: u32 = "limits-job-pushes-per-minute", "OTARU_LIMITS_JOB_PUSHES_PER_MINUTE", "N";
         /// Milliseconds between a device's connect and its push, unless it reports its version before; up to 60000
         /// [default: 2000]
         grace_ms: u64 = "limits-grace-ms", "OTARU_LIMITS_GRACE_MS", "MS";

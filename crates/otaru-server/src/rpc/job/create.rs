@@ -16,7 +16,7 @@ use super::super::wire::utc;
 use super::{
     CreateDynamicJob, CreateStaticJob, CreateVerifyJob, CreatedJob, CreatedJobData, TagParam,
 };
-use crate::app::{self, NewJob, Target};
+use crate::app::{self, Limits, NewJob, Target};
 
 pub(super) async fn verify(
     context: Context<'_>,
@@ -30,16 +30,28 @@ pub(super) async fn fixed(
     context: Context<'_>,
     request: CreateStaticJob,
 ) -> app::Result<CreatedJob> {
+    let names_rate = request.max_per_minute.is_some();
     let new = new_static(request, context.now)?;
-    create(context, new).await
+    create(context, with_rate(new, names_rate, &context.app.limits)).await
 }
 
 pub(super) async fn dynamic(
     context: Context<'_>,
     request: CreateDynamicJob,
 ) -> app::Result<CreatedJob> {
+    let names_rate = request.max_per_minute.is_some();
     let new = new_dynamic(request, context.params)?;
-    create(context, new).await
+    create(context, with_rate(new, names_rate, &context.app.limits)).await
+}
+
+/// Gives a job that names no rate the one of the settings.
+fn with_rate(new: NewJob, names_rate: bool, limits: &Limits) -> NewJob {
+    if names_rate {
+        return new;
+    }
+    let rate = limits.job_pushes_per_minute;
+    let max_per_minute = (rate > 0).then_some(rate);
+    NewJob { policy: Policy { max_per_minute, ..new.policy }, ..new }
 }
 
 async fn create(context: Context<'_>, new: NewJob) -> app::Result<CreatedJob> {

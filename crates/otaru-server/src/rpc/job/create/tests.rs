@@ -182,3 +182,21 @@ fn a_verification_is_turned_down_by_its_first_fault() {
         assert_eq!(check(changes), want, "{changes}");
     }
 }
+
+#[test]
+fn a_job_that_names_no_rate_has_that_of_the_settings() {
+    let rate = |setting, changes: &str| {
+        let query = format!("TargetSelection=ALL&{changes}");
+        let request = CreateStaticJob::read(&params(&query)).unwrap();
+        let names_rate = request.max_per_minute.is_some();
+        let limits = Limits { job_pushes_per_minute: setting, ..Limits::default() };
+        let Ok(new) = new_static(request, NOW) else { panic!("refused: {query}") };
+        with_rate(new, names_rate, &limits).policy.max_per_minute
+    };
+    assert_eq!(rate(Limits::default().job_pushes_per_minute, ""), Some(10_000));
+    assert_eq!((rate(77, ""), rate(0, "")), (Some(77), None));
+    assert_eq!(
+        (rate(77, "MaximumPerMinute=20"), rate(0, "MaximumPerMinute=20")),
+        (Some(20), Some(20))
+    );
+}

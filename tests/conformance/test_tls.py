@@ -16,6 +16,7 @@ import cloud as clouds
 import metrics
 from device import SdkDevice, WireDevice
 from fleet import Fleet, of_status
+from node_device import NEW, OLD, NodeDevice
 from server import HANG_SECONDS, KEY_ID, KEY_SECRET, Server, binary, wait_for
 from tls import TLS_LISTENERS, agreed, connect, s_client
 
@@ -107,6 +108,21 @@ def test_the_device_sdk_upgrades_over_tls_and_downloads_by_https(tls_server, sec
     assert push.url.startswith(f"https://{tls_server.https}/d/")
     assert kit.upgrade(push) == content
     wait_for("success", lambda: of_status(secure.task(job), "SUCCEEDED"))
+
+
+@pytest.mark.parametrize("sdk", [NEW, OLD])
+def test_the_node_sdks_upgrade_over_tls(tls_server, secure, closing, sdk):
+    device = secure.device()
+    environment = os.environ | {"NODE_EXTRA_CA_CERTS": str(tls_server.ca)}
+    url = f"mqtts://localhost:{tls_server.mqtts_port}/"
+    node = closing(NodeDevice(tls_server, device, sdk, environment=environment, brokerUrl=url)).connect()
+    node.report_version("1.0.0")
+    firmware, content = secure.package("2.0.0")
+    job = secure.static_job(firmware, [device["DeviceName"]])
+    push = node.next_push()
+    assert push["url"].startswith("https://") and push["size"] == len(content)
+    node.report_version("2.0.0")
+    assert of_status(secure.task(job), "SUCCEEDED")
 
 
 def test_a_device_hears_and_says_much_over_tls(tls_server, secure, closing):

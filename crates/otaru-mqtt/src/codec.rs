@@ -96,6 +96,8 @@ pub fn decode(frame: &[u8], version: &mut Version) -> Result<Packet, DecodeError
     }
     match version {
         Version::V31 | Version::V311 => v3::decode(frame, body),
+        // A length in more bytes than it needs. Source: MQTT 5.0, section 1.5.5; 3.1.1 doesn't forbid it.
+        Version::V5 if header > 2 && frame[header - 1] == 0 => Err(DecodeError::Malformed),
         Version::V5 => v5::decode(frame, header),
     }
 }

@@ -25,6 +25,16 @@ fn frame(first: u8, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_length_takes_no_more_bytes_than_it_needs() {
+    for padded in [&b"\xe0\x81\0\0"[..], b"\xe0\x80\0", b"\xc0\x80\x80\x80\0"] {
+        assert_eq!(decode(padded), Err(DecodeError::Malformed), "{padded:?}");
+        let lenient = super::decode(padded, &mut Version::V311);
+        assert_ne!(lenient, Err(DecodeError::Length), "{padded:?}");
+    }
+    assert!(decode(b"\xe0\x01\0").is_ok() && decode(b"\xc0\0").is_ok());
+}
+
+#[test]
 fn packets_that_break_a_rule_are_refused() {
     use DecodeError::{Malformed, Protocol, Text, Topic, TopicAlias, Unsupported, Version};
     let table: &[(u8, &[u8], DecodeError)] = &[

@@ -1,12 +1,22 @@
-//! What stands beside a message, as JSON in one column.
+//! Columns of messages that are kept: their quality of service, and what stands beside them as JSON.
 
 use super::super::{Result, StoreError};
+use super::row::Cols;
 use crate::mqtt::Beside;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use otaru_core::time::Timestamp;
-use otaru_mqtt::packet::Properties;
+use otaru_mqtt::packet::{Properties, Qos};
 use serde::{Deserialize, Serialize};
+
+/// The quality of service in a column.
+pub(super) fn read_qos(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Qos> {
+    cols.decoded(|code: &i64| match code {
+        0 => Some(Qos::AtMostOnce),
+        1 => Some(Qos::AtLeastOnce),
+        _ => None,
+    })
+}
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]

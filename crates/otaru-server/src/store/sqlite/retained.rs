@@ -1,7 +1,7 @@
 //! Messages that are retained.
 
 use super::super::{Result, RetainedRows, RetainedView, Shelf};
-use super::beside::BesideRow;
+use super::beside::{BesideRow, read_qos};
 use super::row::Cols;
 use super::tx::Tx;
 use crate::mqtt::Message;
@@ -20,11 +20,7 @@ fn key(whose: Shelf) -> (i64, i64) {
 
 fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Message> {
     let topic = cols.take::<String>()?.into();
-    let qos = cols.decoded(|code: &i64| match code {
-        0 => Some(Qos::AtMostOnce),
-        1 => Some(Qos::AtLeastOnce),
-        _ => None,
-    })?;
+    let qos = read_qos(cols)?;
     let beside = cols.decoded(|text: &String| BesideRow::read(text))?;
     let payload = cols.take::<Vec<u8>>()?.into();
     Ok(Message { topic, payload, qos, beside: Some(Arc::new(beside)) })

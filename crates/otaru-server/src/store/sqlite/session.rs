@@ -1,17 +1,15 @@
 //! Sessions that outlive their connection.
 
-use super::super::{Result, SessionRows, SessionView, StoreError};
+use super::super::{Result, SessionRows, SessionView};
+use super::beside::{BesideRow, read_qos};
 use super::row::Cols;
 use super::tx::Tx;
-use crate::mqtt::{Beside, KeptMessage, KeptSubscription, Message, MessagePage};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::mqtt::{KeptMessage, KeptSubscription, Message, MessagePage};
 use otaru_core::id::{DeviceNo, MessageNo, ProductNo};
 use otaru_core::session::{Held, Session};
 use otaru_core::time::Timestamp;
-use otaru_mqtt::packet::{Properties, Qos};
+use otaru_mqtt::packet::Qos;
 use rusqlite::params;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 fn read_session(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Session> {
@@ -31,11 +29,7 @@ fn read_held(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Held> {
 fn read_subscription(cols: &mut Cols<'_, '_>) -> rusqlite::Result<KeptSubscription> {
     Ok(KeptSubscription {
         filter: cols.take::<String>()?.into(),
-        qos: cols.decoded(|code: &i64| match code {
-            0 => Some(Qos::AtMostOnce),
-            1 => Some(Qos::AtLeastOnce),
-            _ => None,
-        })?,
+        qos: read_qos(cols)?,
         id: cols.take()?,
         retain_as_published: cols.take()?,
     })
@@ -51,55 +45,6 @@ fn read_message(cols: &mut Cols<'_, '_>) -> rusqlite::Result<KeptMessage> {
     let payload = cols.take::<Vec<u8>>()?.into();
     let message = Message { topic, payload, qos: Qos::AtLeastOnce, beside: beside.map(Arc::new) };
     Ok(KeptMessage { no, message })
-}
-
-/// What is said beside a message, as JSON.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct BesideRow {
-    content_type: Option<String>,
-    response_topic: Option<String>,
-    /// In base64.
-    correlation: Option<String>,
-    is_text: bool,
-    user: Vec<(String, String)>,
-    expires_at: Option<i64>,
-    retain: bool,
-}
-
-impl BesideRow {
-    fn written(beside: &Beside) -> Result<String> {
-        let Beside { properties, expires_at, retain } = beside;
-        // The others are about one delivery of the message.
-        let Properties { content_type, response_topic, correlation, is_text, user, .. } =
-            properties;
-        let row = Self {
-            content_type: content_type.as_ref().map(ToString::to_string),
-            response_topic: response_topic.as_ref().map(ToString::to_string),
-            correlation: correlation.as_ref().map(|data| STANDARD.encode(data)),
-            is_text: *is_text,
-            user: user.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
-            expires_at: expires_at.map(|at| at.0),
-            retain: *retain,
-        };
-        serde_json::to_string(&row).map_err(|error| StoreError::Engine(error.to_string()))
-    }
-
-    fn read(text: &str) -> Option<Beside> {
-        let row: Self = serde_json::from_str(text).ok()?;
-        let properties = Properties {
-            content_type: row.content_type.map(Into::into),
-            response_topic: row.response_topic.map(Into::into),
-            correlation: match row.correlation {
-                Some(text) => Some(STANDARD.decode(text).ok()?.into()),
-                None => None,
-            },
-            is_text: row.is_text,
-            user: row.user.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
-            ..Properties::default()
-        };
-        Some(Beside { properties, expires_at: row.expires_at.map(Timestamp), retain: row.retain })
-    }
 }
 
 impl SessionView for Tx<'_> {

@@ -184,3 +184,31 @@ def test_who_has_too_many_connections_is_told_so(abused, crowd):
     assert b"\r\nRetry-After: 1\r\n" in answer and b"<Code>TooManyRequests</Code>" in answer
     assert witness.counts("connections_turned_away_total", door="http", reason="address") == 1
     settled(witness, crowd)
+
+
+def test_a_device_is_held_to_the_rates_of_the_original(abused, crowd):
+    witness = abused("--rates-mode", "original", "--rates-connects-per-minute", "0")
+    loud = Wire(witness.server.mqtt_port, witness.fleet.device())
+    crowd.sockets.append(loud.socket)
+    topic = text(f"/ota/device/inform/{loud.product_key}/{loud.name}")
+    send(loud.socket, packet(0x30, topic + b'{"id":1,"params":{"version":"1.0.0"}}') * 2000)
+    wait_for("most go nowhere", lambda: witness.counts("mqtt_publishes_dropped_total", reason="rate") > 1000)
+    # At QoS 1 nothing is lost: what is too much comes later.
+    for _ in range(25):
+        loud.report("inform", version="1.0.0")
+    loud.settle()
+    assert witness.counts("mqtt_reads_delayed_total", reason="rate") > 0
+    settled(witness, crowd)
+
+
+def test_a_device_that_connects_again_and_again_is_refused_for_a_while(abused, crowd):
+    witness = abused("--rates-connects-per-minute", "5")
+    registered = witness.fleet.device()
+    answers = []
+    for number in range(20):
+        one = crowd.dial(witness.server.mqtt, 2 + number)
+        send(one, connect_packet(registered))
+        answers.append(one.recv(4))
+    assert answers[:5] == [b"\x20\2\0\0"] * 5
+    assert answers.count(b"\x20\2\0\3") == witness.counts("mqtt_connects_refused_total", reason="rate") >= 10
+    settled(witness, crowd)

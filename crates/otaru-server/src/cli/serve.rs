@@ -209,7 +209,8 @@ impl Server {
         let guard = |door| Guard::new(door, &doors, clock.clone(), metrics.clone());
         let gateway = Gateway::new(gatekeeper, registry.clone(), clock.clone(), config.devices)
             .with_gates(gates)
-            .with_guard(guard(Door::Mqtt));
+            .with_guard(guard(Door::Mqtt))
+            .with_rates(&config.rates);
         let gateway = Arc::new(gateway);
         let router = Router {
             backend,

@@ -26,6 +26,10 @@ table! {
         payload_bytes_max: usize = "devices-payload-bytes-max", "OTARU_DEVICES_PAYLOAD_BYTES_MAX", "BYTES";
         /// Bytes of a topic [default: 512]
         topic_bytes_max: usize = "devices-topic-bytes-max", "OTARU_DEVICES_TOPIC_BYTES_MAX", "BYTES";
+        /// The same of a topic of a product's own [default: 128]
+        custom_topic_bytes_max: usize = "devices-custom-topic-bytes-max", "OTARU_DEVICES_CUSTOM_TOPIC_BYTES_MAX", "BYTES";
+        /// Slashes of such a topic [default: 7]
+        custom_topic_slashes_max: usize = "devices-custom-topic-slashes-max", "OTARU_DEVICES_CUSTOM_TOPIC_SLASHES_MAX", "N";
         /// Topics of one SUBSCRIBE [default: 8]
         filters_per_subscribe_max: usize = "devices-filters-per-subscribe-max", "OTARU_DEVICES_FILTERS_PER_SUBSCRIBE_MAX", "N";
         /// Subscriptions of a device [default: 100]

@@ -5,6 +5,7 @@ mod doors;
 mod instances;
 mod limits;
 mod quota;
+mod rates;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ mod tls;
 
 use crate::app::Limits;
 use crate::doors::DoorLimits;
-use crate::mqtt::DeviceLimits;
+use crate::mqtt::{DeviceLimits, RateChoice};
 use crate::rpc::instance::InstanceConfig;
 use crate::rpc::quota::QuotaConfig;
 use anyhow::{Context, ensure};
@@ -22,6 +23,7 @@ use doors::DoorSettings;
 use instances::InstanceSettings;
 use limits::LimitSettings;
 use quota::QuotaSettings;
+use rates::RateSettings;
 use serde::Deserialize;
 use sessions::SessionSettings;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -94,6 +96,7 @@ pub struct Config {
     pub tls: TlsConfig,
     pub doors: DoorLimits,
     pub devices: DeviceLimits,
+    pub rates: RateChoice,
 }
 
 /// One layer of settings: the file, or the command line with the environment behind it. What is not set is left to
@@ -148,6 +151,8 @@ pub struct Settings {
     doors: DoorSettings,
     #[command(flatten)]
     devices: DeviceSettings,
+    #[command(flatten)]
+    rates: RateSettings,
 }
 
 impl Settings {
@@ -194,6 +199,7 @@ impl Settings {
             tls: self.tls.over(below.tls),
             doors: self.doors.over(below.doors),
             devices: self.devices.over(below.devices),
+            rates: self.rates.over(below.rates),
         }
     }
 
@@ -218,6 +224,7 @@ impl Settings {
             tls: self.tls.check()?,
             doors: self.doors.check()?,
             devices: self.devices.check()?,
+            rates: self.rates.check(),
         })
     }
 }

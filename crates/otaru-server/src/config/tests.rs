@@ -35,6 +35,7 @@ fn nothing_set_is_the_documented_default() {
         tls: TlsConfig::default(),
         doors: DoorLimits::default(),
         devices: DeviceLimits::default(),
+        rates: RateChoice::default(),
     };
     assert_eq!(config, want);
 }
@@ -82,6 +83,8 @@ fn every_flag_has_a_key_in_the_file() {
         "--devices-keepalive-s-min=12",
         "--devices-held-bytes-max=13",
         "--doors-http-head-ms=14",
+        "--rates-mode=original",
+        "--rates-downlink-per-second=15",
     ]);
     let by_file = r#"
         data = "d"
@@ -131,6 +134,9 @@ fn every_flag_has_a_key_in_the_file() {
         [devices]
         keepalive_s_min = 12
         held_bytes_max = 13
+        [rates]
+        mode = "original"
+        downlink_per_second = 15
     "#;
     let by_flags = by_flags.check().unwrap();
     assert_eq!(by_flags.http_base.as_deref(), Some("http://a"));
@@ -183,6 +189,7 @@ fn what_is_wrong_in_a_file_is_said() {
             "devices.connect_bytes_max: 511 is not 512 to 65536",
         ),
         ("[devices]\nkeepalive_s_min = 1201", "1201 is more than keepalive_s_max, 1200"),
+        ("[rates]\nmode = \"on\"", "unknown variant `on`"),
         ("[devices]\nin_flight_max = 0", "devices.in_flight_max: 0 is not 1 to 32767"),
     ] {
         let error = file(text).unwrap_err();

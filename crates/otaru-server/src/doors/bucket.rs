@@ -23,12 +23,24 @@ impl Bucket {
 
     /// Takes one; `false` when none is left.
     pub fn take(&mut self, per_second: u32, size: u32, now_ms: u64) -> bool {
+        self.take_many(1, per_second, size, now_ms)
+    }
+
+    /// Takes `count`; `false` and none when fewer are left.
+    pub fn take_many(&mut self, count: u32, per_second: u32, size: u32, now_ms: u64) -> bool {
         self.refill(per_second, size, now_ms);
-        let is_left = self.milli >= 1_000;
+        let milli = i64::from(count) * 1_000;
+        let is_left = self.milli >= milli;
         if is_left {
-            self.milli -= 1_000;
+            self.milli -= milli;
         }
         is_left
+    }
+
+    /// As [`Bucket::spend`], but says when a whole one is left again.
+    pub fn spend_whole(&mut self, count: u32, per_second: u32, size: u32, now_ms: u64) -> u64 {
+        self.spend(count, per_second, size, now_ms);
+        u64::try_from(1_000 - self.milli).unwrap_or(0).div_ceil(u64::from(per_second.max(1)))
     }
 
     /// Takes `count`, which may be more than is left, and says in how many milliseconds something is left again.
@@ -57,6 +69,15 @@ mod tests {
             assert_eq!(given(now_ms), want, "at {now_ms}");
         }
         assert!(!bucket.is_full(2, 3, 1_001_499) && bucket.is_full(2, 3, 1_001_500));
+    }
+
+    #[test]
+    fn a_whole_one_is_waited_for_and_many_are_taken_or_none() {
+        let mut bucket = Bucket::full(3, 0);
+        let waits: Vec<_> = (0..4).map(|_| bucket.spend_whole(1, 2, 3, 0)).collect();
+        assert_eq!(waits, [0, 0, 500, 1_000]);
+        assert!(!bucket.take_many(2, 2, 3, 1_499) && bucket.take_many(2, 2, 3, 1_500));
+        assert_eq!(bucket.spend_whole(0, 2, 3, 1_500), 500);
     }
 
     #[test]

@@ -139,6 +139,8 @@ label! {
         Unavailable = "unavailable",
         /// Disabled or deleted while it was looked up.
         Kicked = "kicked",
+        /// It has connected as often in a minute as it may.
+        Rate = "rate",
         /// A device that registers itself was turned down: see [`Registered`].
         Registration = "registration",
     }
@@ -234,16 +236,22 @@ label! {
         Slow = "slow",
         /// To a device for which, or for all, as many wait as may.
         Full = "full",
+        /// At QoS 0, beyond what the device may say or hear.
+        Rate = "rate",
+        /// From a device, to a topic of its own with more bytes or slashes than may be.
+        Topic = "topic",
     }
 }
 
 label! {
-    /// Why a device is not read for a moment.
+    /// Why a device is not read, or not written to, for a moment.
     Delayed "reason" {
         /// Its reports wait for their commit.
         Reports = "reports",
         /// Its messages wait for their acknowledgement.
         Acknowledgements = "acknowledgements",
+        /// It has said or heard as much as it may.
+        Rate = "rate",
     }
 }
 

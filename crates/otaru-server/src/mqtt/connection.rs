@@ -6,6 +6,7 @@ mod blocks;
 mod kept;
 mod newcomer;
 mod outgoing;
+mod pace;
 mod retained;
 mod sub_devices;
 mod subscriptions;
@@ -15,6 +16,7 @@ use super::TopoAnswer;
 use super::auth::Credentials;
 use super::ends;
 use super::mailbox::{CloseReason, Mailbox, Message};
+use super::rates::Pace;
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
 use super::{
@@ -24,7 +26,7 @@ use super::{
 use crate::doors::Pass;
 use crate::metrics::{Metrics, Phase, Refused};
 use backlog::Backlog;
-use blocks::{Blocks, first_block};
+use blocks::Blocks;
 use bytes::{Bytes, BytesMut};
 use kept::{FilterAnswer, KeptSession};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
@@ -32,6 +34,7 @@ use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ByteString, ConnectCode, Will};
 use otaru_mqtt::session::{ProtocolError, Session};
+use pace::block_or_pace;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
@@ -118,6 +121,8 @@ struct Online {
     will: Option<Box<Will>>,
     /// Retained messages that it is still to hear.
     retained: VecDeque<Message>,
+    /// Once something was said, when there are rates.
+    pace: Option<Box<Pace>>,
 }
 
 /// What a connection woke up for.
@@ -135,6 +140,8 @@ enum Woken {
     Topology(Result<TopoAnswer, TopoError>),
     /// `None`: it can't be read, and the device asks again.
     Block(Option<Bytes>),
+    /// It may say or hear something again.
+    Paced,
     Readable(std::io::Result<()>),
 }
 
@@ -230,6 +237,8 @@ impl<D: Devices> Connection<D> {
         let taken_by_ms = self.backlog.deadline_ms(self.gateway.devices_may.backlog_ms);
         self.mailbox.set_deadline_ms(deadline_ms, taken_by_ms);
         self.note_held();
+        self.arm_pace();
+        let may_tell = self.backlog.is_empty() && !self.is_mute();
 
         let woken = tokio::select! {
             biased;
@@ -240,7 +249,7 @@ impl<D: Devices> Connection<D> {
             answer = first_answer(&mut self.subs), if self.backlog.is_empty() => {
                 Woken::Topology(answer)
             }
-            frame = first_block(&mut self.blocks), if self.backlog.is_empty() => Woken::Block(frame),
+            woken = block_or_pace(&mut self.blocks, may_tell, &mut self.online) => woken,
             result = self.link.readable(), if reads => Woken::Readable(result),
         };
         match woken {
@@ -259,6 +268,7 @@ impl<D: Devices> Connection<D> {
             Woken::Kept(result) => self.kept(result)?,
             Woken::Topology(answer) => self.topology_answered(answer)?,
             Woken::Block(frame) => self.block_read(frame)?,
+            Woken::Paced => self.paced(),
             Woken::Readable(result) => {
                 result.map_err(|error| End::Broken(error.kind()))?;
                 self.read()?;
@@ -283,6 +293,7 @@ impl<D: Devices> Connection<D> {
 
     fn has_room(&self) -> bool {
         self.waiting.is_none()
+            && !self.is_deaf()
             && self.reports.len() < REPORTS_MAX
             && !self.blocks.as_ref().is_some_and(|blocks| blocks.is_full())
             && !self.subs.as_ref().is_some_and(|subs| subs.is_full())
@@ -302,7 +313,11 @@ impl<D: Devices> Connection<D> {
             if is_stranger { self.gateway.devices_may.connect_bytes_max } else { READ_BYTES };
         let result = match self.link.try_read(&mut buffer[..most.min(READ_BYTES)]) {
             Ok(0) => Err(End::Eof),
-            Ok(count) => self.advance(&mut &buffer[..count]),
+            Ok(count) => {
+                let result = self.advance(&mut &buffer[..count]);
+                self.note_read(count);
+                result
+            }
             Err(error) if is_passing(&error) => Ok(()),
             Err(error) => Err(End::Broken(error.kind())),
         };
@@ -360,6 +375,7 @@ impl<D: Devices> Connection<D> {
             }
         }
         self.backlog.push(&out[sent..], self.now_ms());
+        self.note_written(out.len());
         if out.capacity() <= WRITE_BYTES_KEPT {
             out.clear();
             WRITE.set(out);

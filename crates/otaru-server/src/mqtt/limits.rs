@@ -1,6 +1,11 @@
 //! What devices may do: the table `[devices]`.
 
+use super::topics::without_query;
+use otaru_core::topic::TOPIC_BYTES_MAX;
 use otaru_mqtt::session::Limits;
+
+/// Slashes that a topic of a product's own has at most in the original.
+const TOPIC_SLASHES_MAX: usize = 7;
 
 /// Limits of connections of devices. Source of the defaults: the device protocol reference, MQTT transport, where it
 /// has one.
@@ -17,6 +22,10 @@ pub struct DeviceLimits {
     pub payload_bytes_max: usize,
     /// Longest topic, and longest filter of a subscription, in bytes.
     pub topic_bytes_max: usize,
+    /// As above, of topics of a product's own.
+    pub custom_topic_bytes_max: usize,
+    /// Slashes of topics of a product's own, the first one among them.
+    pub custom_topic_slashes_max: usize,
     /// Topics that one SUBSCRIBE may name; of a longer one all are refused.
     pub filters_per_subscribe_max: usize,
     /// Subscriptions that a device may have. Each sub-device brings as many along.
@@ -40,6 +49,8 @@ impl Default for DeviceLimits {
             keepalive_s_max: 1_200,
             payload_bytes_max: 256 * 1024,
             topic_bytes_max: 512,
+            custom_topic_bytes_max: TOPIC_BYTES_MAX,
+            custom_topic_slashes_max: TOPIC_SLASHES_MAX,
             filters_per_subscribe_max: 8,
             subscriptions_max: 100,
             in_flight_max: 100,
@@ -51,6 +62,18 @@ impl Default for DeviceLimits {
 }
 
 impl DeviceLimits {
+    /// Whether a topic, or the filter of a subscription, is as short as it has to be.
+    pub(super) fn admit_topic(&self, topic: &str) -> bool {
+        let topic = without_query(topic);
+        let system = ["/sys/", "/ota/", "/ext/", "/shadow/"];
+        let is_custom = !system.iter().any(|prefix| topic.starts_with(prefix));
+        let slashes = || topic.bytes().filter(|byte| *byte == b'/').count();
+        topic.len() <= self.topic_bytes_max
+            && (!is_custom
+                || (topic.len() <= self.custom_topic_bytes_max
+                    && slashes() <= self.custom_topic_slashes_max))
+    }
+
     /// What of them MQTT itself is about.
     pub(super) fn session(&self) -> Limits {
         Limits {
@@ -62,6 +85,31 @@ impl DeviceLimits {
             downlink_in_flight_max: self.in_flight_max,
             uplink_in_flight_max: self.in_flight_max,
             ..Limits::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_of_a_product_are_shorter_and_less_deep_than_those_of_the_system() {
+        let limits = DeviceLimits::default();
+        let of_bytes =
+            |prefix: &str, bytes: usize| format!("{prefix}{}", "x".repeat(bytes - prefix.len()));
+        for (topic, want) in [
+            (of_bytes("/a1B2/dev-001/user/", 128), true),
+            (of_bytes("/a1B2/dev-001/user/", 129), false),
+            (format!("{}?_rid=1", of_bytes("/a1B2/dev-001/user/", 128)), true),
+            (of_bytes("/sys/a1B2/dev-001/", 512), true),
+            (of_bytes("/sys/a1B2/dev-001/", 513), false),
+            ("/a1B2/dev-001/3/4/5/6/7/8".into(), false),
+            ("/a1B2/dev-001/3/4/5/6/7".into(), true),
+            ("/broadcast/a1B2/3/4/5/6/7/8".into(), false),
+            ("/sys/a1B2/dev-001/4/5/6/7/8/9".into(), true),
+        ] {
+            assert_eq!(limits.admit_topic(&topic), want, "{topic}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod link;
 mod listen;
 mod mailbox;
 mod posted;
+mod rates;
 mod registry;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use link::{Link, MemoryLink};
 pub use listen::{bind, serve};
 pub use mailbox::{Beside, Message};
 pub use posted::{Posted, Said, posted};
+pub use rates::{RateChoice, RateMode};
 pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use topics::upgrade_topic;
 pub use websocket::WebSocket;
@@ -45,6 +47,7 @@ use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::topology::{SubName, TopoAsk, TopoError};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
+use rates::{Connects, Rates};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -204,6 +207,8 @@ pub struct Gateway<D> {
     keepalive_s: RangeInclusive<u16>,
     guard: Option<Arc<Guard>>,
     held: Held,
+    rates: Rates,
+    connects: Connects,
 }
 
 impl<D: Devices> Gateway<D> {
@@ -222,7 +227,16 @@ impl<D: Devices> Gateway<D> {
             keepalive_s,
             guard: None,
             held: Held::new(limits.held_bytes_max),
+            rates: Rates::default(),
+            connects: Connects::new(&Rates::default(), &RateChoice::default()),
         }
+    }
+
+    /// How much each device may say and hear; without it there is no limit.
+    #[must_use]
+    pub fn with_rates(self, choice: &RateChoice) -> Self {
+        let rates = Rates::of(choice);
+        Self { rates, connects: Connects::new(&rates, choice), ..self }
     }
 
     /// `guard` says who may connect; without one anybody may.
@@ -268,7 +282,9 @@ impl<D: Devices> Gateway<D> {
     pub async fn sweep(self: Arc<Self>) {
         loop {
             self.clock.sleep_until(self.clock.now().mono_ms + SWEEP_MS).await;
-            self.registry.sweep(self.clock.now().mono_ms);
+            let now_ms = self.clock.now().mono_ms;
+            self.registry.sweep(now_ms);
+            self.connects.sweep(now_ms);
         }
     }
 }

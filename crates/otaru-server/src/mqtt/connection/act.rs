@@ -21,6 +21,14 @@ impl<D: Devices> Connection<D> {
         match event {
             Event::Connect(connect) => self.connect(*connect),
             Event::Publish { topic, payload, ticket, retain, properties, dup: _ } => {
+                let qos = if ticket.is_some() { Qos::AtLeastOnce } else { Qos::AtMostOnce };
+                if !self.is_within_rate(qos) {
+                    return self.drop_one(ticket, Dropped::Rate);
+                }
+                if !self.gateway.devices_may.admit_topic(&topic) {
+                    self.metrics().dropped.count(Dropped::Topic);
+                    return self.ack_with(ticket, Reason::TOPIC_NAME);
+                }
                 if self.session.acks_waiting() >= self.gateway.limits.uplink_in_flight_max {
                     self.metrics().delayed.count(Delayed::Acknowledgements);
                 }
@@ -104,14 +112,15 @@ impl<D: Devices> Connection<D> {
         if identity.disabled {
             return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled, None);
         }
+        if !self.gateway.connects.take(identity.device, self.now_ms()) {
+            return self.refuse(ConnectCode::ServerUnavailable, Refused::Rate, None);
+        }
         let Credentials { product_key, device_name, .. } = &claim.credentials;
         let Identity { device, product, is_gateway, .. } = identity;
         let (product_key, device_name) = (product_key.clone(), device_name.clone());
         let owner = Owner { product_key, device_name };
         let will = claim.will.take();
-        if let Some(why) =
-            will.as_ref().and_then(|will| not_sayable(will, &owner, self.gateway.gates.retains))
-        {
+        if let Some(why) = will.as_ref().and_then(|will| not_sayable(will, &owner, &self.gateway)) {
             return self.refuse(ConnectCode::Other(why), Refused::Protocol, None);
         }
         let registry = &self.gateway.registry;
@@ -121,7 +130,8 @@ impl<D: Devices> Connection<D> {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);
         };
         let retained = VecDeque::new();
-        self.online = Some(Box::new(Online { peer, owner, is_gateway, will, retained }));
+        self.online =
+            Some(Box::new(Online { peer, owner, is_gateway, will, retained, pace: None }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.pass.address());
         self.pass.settle();
@@ -236,6 +246,7 @@ impl<D: Devices> Connection<D> {
         self.write(|session, out| {
             outcome = session.publish(topic.into(), payload.into(), Qos::AtMostOnce, out);
         })?;
+        self.note_told();
         if let Err(error) = outcome {
             tracing::error!(%error, "an answer could not be written: {error}");
         }

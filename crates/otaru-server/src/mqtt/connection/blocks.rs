@@ -9,7 +9,6 @@ use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::Qos;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::future::pending;
 
 /// Requests of one connection that may wait before its socket isn't read; as many sub-devices may ask at once.
 const BLOCKS_MAX: usize = 2_000;
@@ -33,16 +32,10 @@ impl Blocks {
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= BLOCKS_MAX
     }
-}
 
-/// The first block, once it is there.
-pub(super) async fn first_block(blocks: &mut Option<Box<Blocks>>) -> Option<Bytes> {
-    match blocks {
-        Some(blocks) => match &mut blocks.working {
-            Some(working) => working.await.ok(),
-            None => pending().await,
-        },
-        None => pending().await,
+    /// The first block, when it is in work.
+    pub(super) fn working(&mut self) -> Option<&mut Later<Bytes>> {
+        self.working.as_mut()
     }
 }
 
@@ -95,6 +88,7 @@ impl<D: Devices> Connection<D> {
         self.write(|session, out| {
             outcome = session.publish(topic.into(), frame, Qos::AtMostOnce, out);
         })?;
+        self.note_told();
         if let Err(error) = outcome {
             tracing::error!(%error, "a block could not be written: {error}");
         }

@@ -155,7 +155,13 @@ impl<D: Devices> Connection<D> {
         let is_told = self.mailbox.take_kept();
         let Some(kept) = &mut self.kept else { return Ok(()) };
         kept.has_more |= is_told;
-        while self.backlog.is_empty() && self.session.is_connected() && self.session.has_window() {
+        let may_send = |it: &Self| {
+            it.backlog.is_empty()
+                && it.session.is_connected()
+                && it.session.has_window()
+                && !it.is_mute()
+        };
+        while may_send(self) {
             let Some(message) = self.kept.as_mut().and_then(|kept| kept.page.pop_front()) else {
                 self.read_kept();
                 break;

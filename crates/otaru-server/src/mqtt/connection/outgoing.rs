@@ -18,12 +18,17 @@ struct Heard {
 }
 
 impl<D: Devices> Connection<D> {
-    /// Writes messages that others left, as far as the socket and the device's window take them.
+    /// Writes messages that others left, as far as the socket and the device's window take them. Beyond the device's rate those at
+    /// QoS 0 are dropped, and the others wait.
     pub(super) fn empty_mailbox(&mut self) -> Result<(), End> {
         while self.backlog.is_empty() && self.session.is_connected() {
-            let has_window = self.session.has_window();
-            let fits = |qos| qos == Qos::AtMostOnce || has_window;
+            let (has_window, is_mute) = (self.session.has_window(), self.is_mute());
+            let fits = |qos| qos == Qos::AtMostOnce || (has_window && !is_mute);
             let Some(message) = self.mailbox.take_if(|message| fits(message.qos)) else { break };
+            if is_mute {
+                self.metrics().dropped.count(Dropped::Rate);
+                continue;
+            }
             self.say(message, false)?;
         }
         Ok(())
@@ -60,6 +65,7 @@ impl<D: Devices> Connection<D> {
     fn send_out(&mut self, outgoing: Outgoing) -> Result<Option<PacketId>, End> {
         let mut outcome = Ok(None);
         self.write(|session, out| outcome = session.send(outgoing, out))?;
+        self.note_told();
         match outcome {
             Ok(packet_id) => return Ok(packet_id),
             Err(PublishError::TooLarge(_)) => self.metrics().dropped.count(Dropped::TooLarge),

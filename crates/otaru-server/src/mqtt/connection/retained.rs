@@ -86,7 +86,7 @@ impl<D: Devices> Connection<D> {
 
     /// Writes retained messages, as far as the socket and the device's window take them.
     pub(super) fn send_retained(&mut self) -> Result<(), End> {
-        while self.backlog.is_empty() {
+        while self.backlog.is_empty() && !self.is_mute() {
             let has_window = self.session.has_window();
             let fits = |message: &mut Message| message.qos == Qos::AtMostOnce || has_window;
             let Some(online) = &mut self.online else { return Ok(()) };

@@ -102,7 +102,7 @@ impl<D: Devices> Connection<D> {
         if !is_ours() {
             return SubscribeCode::NotAuthorized;
         }
-        if filter.len() > self.gateway.devices_may.topic_bytes_max {
+        if !self.gateway.devices_may.admit_topic(filter) {
             return SubscribeCode::QuotaExceeded;
         }
         // Each sub-device brings the room of a device along.

@@ -3,18 +3,19 @@
 use super::Connection;
 use crate::metrics::Dropped;
 use crate::mqtt::topics::{Owner, Uplink};
-use crate::mqtt::{Devices, Peer, Report};
+use crate::mqtt::{Devices, Gateway, Peer, Report};
 use otaru_core::message::{Ask, Inform, Progress, Request};
 use otaru_mqtt::packet::{Reason, Will};
 use std::pin::Pin;
 
 /// Why a will can't be taken, if it can't: it is to be said where the device itself may not speak, or to be retained
 /// where nothing is.
-pub(super) fn not_sayable(will: &Will, owner: &Owner, retains: bool) -> Option<Reason> {
-    if owner.uplink(&will.topic) == Uplink::Foreign {
+pub(super) fn not_sayable<D>(will: &Will, owner: &Owner, gateway: &Gateway<D>) -> Option<Reason> {
+    let is_long = !gateway.devices_may.admit_topic(&will.topic);
+    if is_long || owner.uplink(&will.topic) == Uplink::Foreign {
         return Some(Reason::TOPIC_NAME);
     }
-    (will.retain && !retains).then_some(Reason::RETAIN)
+    (will.retain && !gateway.gates.retains).then_some(Reason::RETAIN)
 }
 
 impl<D: Devices> Connection<D> {

@@ -2,8 +2,8 @@ use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
     DeviceLimits, Devices, GateLimits, Gateway, Identity, KeptMessage, Later, Link, MemoryLink,
-    Message, MessagePage, Peer, Registry, Report, Resumed, SessionWish, SubscriptionChange, Told,
-    Unavailable,
+    Message, MessagePage, Peer, RateChoice, Registry, Report, Resumed, SessionWish,
+    SubscriptionChange, Told, Unavailable,
 };
 use bytes::{Bytes, BytesMut};
 use otaru_core::block::{BlockRequest, frame};
@@ -266,6 +266,10 @@ impl Node {
     }
 
     pub(super) fn with(limits: DeviceLimits, gates: GateLimits) -> Self {
+        Self::with_rates(limits, gates, &RateChoice::default())
+    }
+
+    pub(super) fn with_rates(limits: DeviceLimits, gates: GateLimits, rates: &RateChoice) -> Self {
         let heard = Arc::new(Heard {
             log: Mutex::default(),
             commits: Mutex::default(),
@@ -282,7 +286,7 @@ impl Node {
         let registry = Arc::new(Registry::default());
         let clock = Clock::simulated(Timestamp(START_MS));
         let gateway = Gateway::new(Arc::clone(&heard), Arc::clone(&registry), clock, limits);
-        let gateway = Arc::new(gateway.with_gates(gates));
+        let gateway = Arc::new(gateway.with_gates(gates).with_rates(rates));
         tokio::spawn(Arc::clone(&gateway).sweep());
         Self { heard, registry, gateway }
     }

@@ -9,5 +9,6 @@ mod harness;
 mod kept;
 mod limits;
 mod newcomers;
+mod rates;
 mod reports;
 mod sub_devices;

@@ -23,7 +23,7 @@ async fn asks(gateway: &mut Device, path: &str, payload: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-async fn logs_in(gateway: &mut Device, from: usize, count: usize) -> Value {
+pub(super) async fn logs_in(gateway: &mut Device, from: usize, count: usize) -> Value {
     asks(gateway, "batch_login", &login(from, count)).await["code"].clone()
 }
 

@@ -121,6 +121,7 @@ def test_unfinished_packets_of_all_devices_together_are_bounded(abused, crowd):
 
 def test_a_bomb_of_subscriptions_is_refused(abused, crowd):
     witness = abused()
+    witness.fleet.topic("+", "SUB")
     for _ in range(20):
         registered = witness.fleet.device()
         wire = Wire(witness.server.mqtt_port, registered)

@@ -144,5 +144,6 @@ def test_custom_topics_are_taken_and_foreign_ones_are_not(server, fleet):
     device, other = fleet.device(), fleet.device()
     http = HttpDevice(server, device, C4, c4_claim)
     assert http.post(f"/{device['ProductKey']}/{device['DeviceName']}/user/update", "anything")["code"] == 0
+    assert http.post(f"/{device['ProductKey']}/{device['DeviceName']}/user/get", "anything")["code"] == 30001
     assert http.post(f"/{other['ProductKey']}/{other['DeviceName']}/user/update", "anything")["code"] == 30001
     assert http.ota("inform", version="")["code"] == 10001

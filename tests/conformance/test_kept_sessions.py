@@ -22,6 +22,7 @@ def tell(core, device, text, qos=1, topic=None):
 @pytest.mark.parametrize("version", ["mqttv31", "mqttv311"])
 def test_mosquitto_finds_what_came_while_it_was_away(server, fleet, core, closing, version):
     device = fleet.device()
+    fleet.topic(f"set/{version}", "SUB")
     # It subscribes, is told something and leaves by itself; its subscription stays.
     listener = closing(mosquitto.Subscriber(server, device, own(device), "-c", version=version)).wait_for("Subscribed")
     tell(core, device, "while connected")
@@ -29,7 +30,7 @@ def test_mosquitto_finds_what_came_while_it_was_away(server, fleet, core, closin
     for n in range(5):
         tell(core, device, f"message {n}")
     tell(core, device, "at most once", qos=0)
-    tell(core, device, "not subscribed", topic=own(device, "/user/set"))
+    tell(core, device, "not subscribed", topic=own(device, f"/user/set/{version}"))
     listener = closing(mosquitto.Subscriber(server, device, own(device), "-c", count=5, version=version))
     assert listener.messages() == [(own(device), f"message {n}") for n in range(5)]
     # A clean session forgets.

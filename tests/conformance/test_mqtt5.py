@@ -86,8 +86,10 @@ def test_a_server_that_stops_says_so(own_server, closing):
 
 def test_subscriptions_are_answered_one_by_one(device, fleet):
     key, name = device.product_key, device.name
+    fleet.topic("news/#", "SUB")
     assert device.subscribe(f"/{key}/{name}/user/get") == [1]
-    assert device.subscribe(f"/{key}/{name}/user/#", qos=0, number=3) == [0]
+    assert device.subscribe(f"/{key}/{name}/user/#") == [0x87]
+    assert device.subscribe(f"/{key}/{name}/user/news/#", qos=0, number=3) == [0]
     assert device.subscribe(f"/{key}/{fleet.device()['DeviceName']}/user/get") == [0x87]
     assert device.subscribe("#") == [0x87]
     assert device.subscribe(f"$share/group/{key}/{name}/user/get") == [0x9E]
@@ -217,6 +219,7 @@ def test_a_will_on_a_foreign_topic_is_refused(server, fleet, closing):
 
 def test_what_is_retained_outlives_the_server_and_is_heard_by_who_subscribes(own_server, closing):
     fleet = Fleet(clouds.Core(own_server.http))
+    fleet.topic("state", "ALL")
     known_as = fleet.device()
     device = closing(FiveDevice(own_server, known_as))
     assert device.connect() == 0

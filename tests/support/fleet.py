@@ -27,6 +27,10 @@ class Fleet:
         name = name or unique("device")
         return self.cloud.ok("RegisterDevice", ProductKey=self.product_key, DeviceName=name)["Data"]
 
+    def topic(self, name, operation):
+        """A topic of their own that devices may use below `user/`: PUB, SUB or ALL."""
+        self.cloud.ok("CreateProductTopic", ProductKey=self.product_key, TopicShortName=name, Operation=operation)
+
     def package(self, version, content=None, **parameters):
         """Upload a file and make a package of it; its id and the file's bytes."""
         content = content or f"firmware {version} ".encode() * 4096

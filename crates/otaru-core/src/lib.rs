@@ -29,6 +29,7 @@ pub mod tag;
 pub mod task;
 pub mod time;
 pub mod topic;
+pub mod topic_class;
 pub mod topology;
 pub mod update;
 pub mod version;

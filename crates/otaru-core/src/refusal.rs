@@ -74,6 +74,7 @@ codes! {
     LONG_PRODUCT_DESCRIPTION = "iot.prod.LongProductDesc", "The product description exceeds 100 characters.";
     PRODUCT_NAME_TAKEN = "iot.prod.AlreadyExistedProductName", "The product name already exists.";
     TOO_MANY_PRODUCTS = "iot.prod.ProductCountExceedMax", "The number of products exceeds the limit.";
+    CREATE_TOPIC_FAILED = "iot.prod.CreateProductTopicFailed", "Failed to create the topic category.";
     CREATE_PRODUCT_FAILED = "iot.prod.CreateProductFailed", "Failed to create the product.";
 
     UPDATE_PRODUCT_FAILED = "iot.prod.UpdateProductFailed", "Failed to update the product.";
@@ -156,6 +157,7 @@ codes! {
     MALFORMED_TOPIC = "iot.messagebroker.InvalidFormattedTopicName", "The format of the topic is invalid.";
     NO_TOPIC = "iot.messagebroker.TopicTemplateIsNotFound", "The topic category does not exist.";
     NOT_BASE64 = "iot.messagebroker.MessageContentIsNotBase64Encode", "The message content is not base64.";
+    RATE_LIMIT = "iot.messagebroker.RateLimit", "The request is throttled.";
     PUBLISH_FAILED = "iot.messagebroker.PublishMessageFailed", "Failed to publish the message.";
 
     INVALID_UPLOAD_PARAMETER = "iot.firmware.InvalidGenerateOTAUploadURLParam",

@@ -4,12 +4,14 @@ use crate::id::ProductKey;
 
 /// Bytes that a topic has at most.
 pub const TOPIC_BYTES_MAX: usize = 128;
+/// Slashes that a topic has at most.
+pub const TOPIC_SLASHES_MAX: usize = 7;
 
 /// A topic that a back end may publish to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CustomTopic {
-    /// `/{ProductKey}/{DeviceName}/…`; the name as it was written.
-    OfDevice { product_key: ProductKey, device_name: String },
+    /// `/{ProductKey}/{DeviceName}/{tail}`; the name as it was written.
+    OfDevice { product_key: ProductKey, device_name: String, tail: String },
     /// `/broadcast/{ProductKey}/…`: all devices of the product that have subscribed to it.
     Broadcast { product_key: ProductKey },
 }
@@ -17,7 +19,7 @@ pub enum CustomTopic {
 /// Why a topic can't be published to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// No `/` at its start, an empty level, a wildcard, a control character, or too long.
+    /// No `/` at its start, an empty level, a wildcard, a control character, too long or too deep.
     #[error("no topic")]
     Format,
     /// A topic, but neither of the two kinds.
@@ -33,6 +35,7 @@ impl CustomTopic {
         let levels: Vec<&str> =
             text.strip_prefix('/').ok_or(TopicError::Format)?.split('/').collect();
         if text.len() > TOPIC_BYTES_MAX
+            || levels.len() > TOPIC_SLASHES_MAX
             || text.contains(bad)
             || levels.iter().any(|level| level.is_empty())
         {
@@ -45,9 +48,10 @@ impl CustomTopic {
             }
             // What the server itself talks over is no topic of a product.
             ["ota" | "sys" | "ext" | "shadow" | "broadcast", ..] => Err(TopicError::Kind),
-            [product_key, device_name, _, ..] => Ok(Self::OfDevice {
+            [product_key, device_name, tail @ ..] if !tail.is_empty() => Ok(Self::OfDevice {
                 product_key: key(product_key)?,
                 device_name: (*device_name).to_owned(),
+                tail: tail.join("/"),
             }),
             _ => Err(TopicError::Kind),
         }
@@ -67,15 +71,16 @@ mod tests {
     #[test]
     fn a_topic_is_of_a_device_or_a_broadcast_of_a_product() {
         let product_key: ProductKey = "a1B2".parse().unwrap();
-        let device = || CustomTopic::OfDevice {
+        let device = |tail: &str| CustomTopic::OfDevice {
             product_key: product_key.clone(),
             device_name: "dev-001".into(),
+            tail: tail.into(),
         };
         let broadcast = || CustomTopic::Broadcast { product_key: product_key.clone() };
         let long = format!("/a1B2/dev-001/user/{}", "x".repeat(200));
         for (text, want) in [
-            ("/a1B2/dev-001/user/get", Ok(device())),
-            ("/a1B2/dev-001/get", Ok(device())),
+            ("/a1B2/dev-001/user/get", Ok(device("user/get"))),
+            ("/a1B2/dev-001/get", Ok(device("get"))),
             ("/broadcast/a1B2/news", Ok(broadcast())),
             ("/broadcast/a1B2/user/news", Ok(broadcast())),
             ("/a1B2/dev-001", Err(TopicError::Kind)),
@@ -90,6 +95,8 @@ mod tests {
             ("/a1B2/dev-001/user/", Err(TopicError::Format)),
             ("/a1B2//user/get", Err(TopicError::Format)),
             ("/a1B2/dev-001/user/+", Err(TopicError::Format)),
+            ("/a1B2/dev-001/user/a/b/c/d", Ok(device("user/a/b/c/d"))),
+            ("/a1B2/dev-001/user/a/b/c/d/e", Err(TopicError::Format)),
             ("/a1B2/dev-001/#", Err(TopicError::Format)),
             ("/a1B2/dev-001/user/a\u{7}", Err(TopicError::Format)),
             (&long, Err(TopicError::Format)),

@@ -4,7 +4,7 @@
 //! where the device was last heard, and the first of them activates it.
 
 use super::effect::Effects;
-use super::{App, Gatekeeper, dynamic};
+use super::{App, Gatekeeper, dynamic, topic_class};
 use crate::mqtt::{Devices, Peer, Posted, Said, Told, posted};
 use crate::store::{Result, Rows};
 use otaru_core::device_http::{HttpClaim, HttpError, TOKEN_MS, Token};
@@ -46,9 +46,11 @@ impl App {
         address: IpAddr,
     ) -> Outcome<Option<String>> {
         let now = self.clock.now();
+        let registry = self.registry.clone();
         let found = self.store.view(move |view| {
             let Some(device) = view.device(token.device)? else { return Ok(None) };
             let product = view.product(device.product)?.expect("a device has a product");
+            topic_class::learn(view, registry.rules(), product.no)?;
             // Devices of a deleted product go in slices.
             let is_there = product.deleted_at.is_none();
             Ok(is_there.then(|| (device, product.key.clone())))
@@ -62,6 +64,13 @@ impl App {
             Ok(Posted::Answered(data)) => {
                 self.heard_again(device.no, address);
                 return Ok(Ok(data));
+            }
+            Ok(Posted::Custom(tail)) => {
+                if !self.registry.rules().of(device.product).may_publish(&tail) {
+                    return Ok(Err(HttpError::Publish));
+                }
+                self.heard_again(device.no, address);
+                return Ok(Ok(None));
             }
             Ok(Posted::Said(said)) => said,
             Err(error) => return Ok(Err(error)),

@@ -5,7 +5,7 @@ use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
 use super::topology::GATEWAY;
-use super::{App, ask, dynamic, push, report, retained};
+use super::{App, ask, dynamic, push, report, retained, topic_class};
 use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, MessagePage, Peer, Report, Resumed, SessionWish,
     SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
@@ -50,10 +50,12 @@ impl Devices for Gatekeeper {
         device_name: &DeviceName,
     ) -> Later<Option<Identity>> {
         let (store, key, name) = (self.0.store.clone(), product_key.clone(), device_name.clone());
+        let registry = self.0.registry.clone();
         Box::pin(async move {
             let found = store.view(move |view| {
                 let Some(product) = view.product_by_key(&key)? else { return Ok(None) };
                 let Some(device) = view.device_by_name(product.no, &name)? else { return Ok(None) };
+                topic_class::learn(view, registry.rules(), product.no)?;
                 let has_session = view.session(device.no)?.is_some();
                 Ok(Some((device, product.profile.node_type == GATEWAY, has_session)))
             });
@@ -78,6 +80,7 @@ impl Devices for Gatekeeper {
 
     fn went_offline(&self, peer: Peer) {
         self.0.follower.dispatcher.went_offline(peer);
+        self.0.rrpcs.went_offline(peer);
         // A newer connection has taken its place.
         if self.0.registry.peer(peer.device).is_some() {
             return;
@@ -212,6 +215,11 @@ impl Devices for Gatekeeper {
             let found = store.view(move |view| retained::of(view, &peers, now));
             found.await.map_err(|error| unavailable(&error))
         })
+    }
+
+    fn rrpc_answered(&self, peer: Peer, id: i64, payload: &Bytes) -> bool {
+        // A copy: what a call keeps must not keep a buffer of the connection alive.
+        self.0.rrpcs.answered(peer, id, Bytes::copy_from_slice(payload))
     }
 
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {

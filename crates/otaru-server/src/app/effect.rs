@@ -3,9 +3,10 @@
 use super::dispatch::Dispatcher;
 use crate::clock::Clock;
 use crate::mqtt::{Delivery, Message, Registry};
-use otaru_core::id::{DeviceNo, JobNo, TaskNo};
+use otaru_core::id::{DeviceNo, JobNo, ProductNo, TaskNo};
 use otaru_core::job::Job;
 use otaru_core::time::Timestamp;
+use otaru_core::topic_class::TopicRules;
 use otaru_core::topology::SubEnd;
 use otaru_mqtt::packet::Qos;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Effects {
     pub(super) told: Vec<DeviceNo>,
     /// Devices whose task has ended, so that dynamic jobs look at them again.
     pub(super) freed: Vec<DeviceNo>,
+    /// Products whose topic rules have changed; `None`: deleted.
+    pub(super) rules: Vec<(ProductNo, Option<TopicRules>)>,
     /// Who is connected, for rules of dynamic groups that ask.
     pub(super) registry: Arc<Registry>,
 }
@@ -81,6 +84,12 @@ impl Follower {
             let message = Message::new(topic, text, Qos::AtLeastOnce);
             if self.registry.deliver(peer, message) == Delivery::Gone {
                 tracing::debug!(device.no = device.0, "a gateway is gone and not told");
+            }
+        }
+        for (product, rules) in effects.rules {
+            match rules {
+                Some(rules) => self.registry.rules().change(product, rules),
+                None => self.registry.rules().forget(product),
             }
         }
         for device in effects.logged_out {

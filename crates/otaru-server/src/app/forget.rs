@@ -110,5 +110,6 @@ pub(super) fn slice(
     for package in rows.packages(&filter, Page { skip: 0, take: ALL })?.rows {
         rows.delete_package(package.no, now)?;
     }
+    effects.rules.push((product.no, None));
     rows.bury_product(product.no)
 }

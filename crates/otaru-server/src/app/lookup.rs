@@ -77,7 +77,11 @@ pub(super) fn product_filter(
 }
 
 /// The product that something belongs to, when it is of the caller's account and instance.
-fn ours(view: &mut dyn View, caller: Caller, no: ProductNo) -> Result<Option<Rc<Product>>> {
+pub(super) fn ours(
+    view: &mut dyn View,
+    caller: Caller,
+    no: ProductNo,
+) -> Result<Option<Rc<Product>>> {
     let product =
         view.product(no)?.filter(|product| Standing::of(product, caller) == Standing::Ours);
     if let Some(product) = &product {

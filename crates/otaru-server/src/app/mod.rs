@@ -8,6 +8,7 @@ mod account;
 mod apply;
 mod ask;
 mod block;
+mod broadcast;
 mod cancel;
 mod create;
 mod device;
@@ -37,6 +38,7 @@ mod push;
 mod registration;
 mod report;
 mod retained;
+mod rrpc;
 mod select;
 mod session;
 mod status;
@@ -44,6 +46,7 @@ mod subscription;
 mod survey;
 mod tag;
 mod task;
+mod topic_class;
 mod topology;
 mod topology_change;
 mod unfinished;
@@ -62,9 +65,11 @@ pub use job::{JobView, NewJob, Target};
 pub use module::{DeviceVersions, ModuleChange, NewModule};
 pub use package::{NewFile, NewPackage, PackageView};
 pub use product::NewProduct;
+pub use rrpc::{RrpcAnswer, RrpcRequest};
 pub use status::{Statistics, StatusPage};
 pub use subscription::{GroupFilter, NewSubscription};
 pub use task::{TaskFilter, TaskView};
+pub use topic_class::ClassText;
 pub use unfinished::{DevicesOfPackage, Unfinished};
 pub use update::PackageChange;
 pub use upload::{Slot, UploadSlot};
@@ -126,6 +131,8 @@ pub struct Limits {
     pub retained_bytes_max: u64,
     /// Sessions that outlive their connection.
     pub sessions: SessionLimits,
+    /// Calls that wait for the answer of a device at one time.
+    pub rrpc_waiting_max: usize,
 }
 
 impl Default for Limits {
@@ -152,6 +159,7 @@ impl Default for Limits {
             retained_messages_max: 16,
             retained_bytes_max: 64 * 1024,
             sessions: SessionLimits::default(),
+            rrpc_waiting_max: 10_000,
         }
     }
 }
@@ -168,6 +176,7 @@ pub struct App {
     blocks: Blocks,
     logins: topology::Logins,
     session_walk: session::Walk,
+    rrpcs: rrpc::Rrpcs,
     follower: Follower,
 }
 
@@ -190,6 +199,7 @@ impl App {
         };
         let blocks = Blocks::new(files.clone(), &limits);
         let logins = topology::Logins::new(&limits);
+        let rrpcs = rrpc::Rrpcs::new(limits.rrpc_waiting_max);
         Arc::new(Self {
             store,
             clock,
@@ -201,6 +211,7 @@ impl App {
             blocks,
             logins,
             session_walk: session::Walk::default(),
+            rrpcs,
             follower,
         })
     }

@@ -1,6 +1,6 @@
 //! Products.
 
-use super::{App, Caller, Result, lookup};
+use super::{App, Caller, Result, lookup, topic_class};
 use crate::store::{Listed, Page};
 use otaru_core::id::{ProductKey, ProductNo, spell};
 use otaru_core::product::{Product, ProductProfile};
@@ -17,7 +17,7 @@ pub struct NewProduct {
 impl App {
     pub async fn create_product(&self, caller: Caller, new: NewProduct) -> Result<Product> {
         let products_max = self.limits.products_max;
-        self.change(move |rows, now, _| {
+        self.change(move |rows, now, effects| {
             if lookup::listed_for(rows, caller)?.is_some() {
                 // Nobody can have listed it yet.
                 return Err(refusal::RAM_DENIED.with("a new product").into());
@@ -42,6 +42,7 @@ impl App {
                 deleted_at: None,
             };
             product.no = rows.insert_product(&product)?;
+            topic_class::make_defaults(rows, product.no, effects)?;
             Ok(product)
         })
         .await

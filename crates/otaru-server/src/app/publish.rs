@@ -1,6 +1,6 @@
 //! Messages from a back end to devices.
 
-use super::{App, Caller, Result, lookup, retained, session};
+use super::{App, Caller, Result, lookup, retained, session, topic_class};
 use crate::metrics::Dropped;
 use crate::mqtt::{Delivery, Message};
 use crate::store::Shelf;
@@ -9,9 +9,6 @@ use otaru_core::id::{DeviceNo, ProductNo};
 use otaru_core::refusal;
 use otaru_core::topic::CustomTopic;
 use otaru_mqtt::packet::Qos;
-
-/// Devices that one step of a broadcast looks at.
-const STEP: usize = 1_000;
 
 /// Who is to hear a message.
 #[derive(Clone, Copy)]
@@ -26,7 +23,8 @@ enum Audience {
 
 impl App {
     /// Sends a message to the device of its topic, or to all of a product, as far as they have subscribed. At QoS 1 it
-    /// is kept for a session that outlives its connection until the device has it; who else is offline misses it.
+    /// is kept for a session that outlives its connection until the device has it; who else is offline misses it. A topic of a device
+    /// must be one that its product lets it subscribe to.
     ///
     /// # Errors
     /// When the session of the device has no room: nothing that was acknowledged to a caller makes way.
@@ -39,14 +37,19 @@ impl App {
     ) -> Result<()> {
         let (now, heard) = (self.clock.now().wall, message.topic.clone());
         let is_acknowledged = message.qos != Qos::AtMostOnce;
+        let registry = self.registry.clone();
         let audience = self.view(move |view| {
             let product = lookup::product(view, caller, &product_key)?;
             if *topic.product_key() != product.key {
                 return Err(refusal::NO_TOPIC.with(topic.product_key()).into());
             }
             Ok(match &topic {
-                CustomTopic::OfDevice { device_name, .. } => {
+                CustomTopic::OfDevice { device_name, tail, .. } => {
                     let device = lookup::device(view, &product, device_name)?.no;
+                    topic_class::learn(view, registry.rules(), product.no)?;
+                    if !registry.rules().of(product.no).may_subscribe(tail) {
+                        return Err(refusal::NO_TOPIC.with(tail).into());
+                    }
                     let is_kept = is_acknowledged && session::hears(view, device, &heard, now)?;
                     Audience::One { device, is_kept }
                 }
@@ -70,9 +73,7 @@ impl App {
                     Set::default()
                 };
                 let mut before = DeviceNo(i64::MAX);
-                loop {
-                    let devices = self.registry.online_before(product, before, 0, STEP);
-                    let Some(&last) = devices.last() else { break };
+                while let Some((devices, last)) = self.online_step(product, before) {
                     for device in devices.into_iter().filter(|device| !kept.contains(device)) {
                         self.send(device, message.clone());
                     }
@@ -107,7 +108,7 @@ impl App {
         change.await
     }
 
-    fn send(&self, device: DeviceNo, message: Message) {
+    pub(super) fn send(&self, device: DeviceNo, message: Message) {
         let delivered = self.registry.peer(device).map(|peer| self.registry.deliver(peer, message));
         if delivered.is_none() {
             self.registry.metrics().dropped.count(Dropped::Offline);

@@ -1,8 +1,8 @@
 //! Gateways and their sub-devices: who is attached to whom, and who may go online through whom.
 
 use super::effect::Effects;
-use super::{App, Limits, registration};
-use crate::mqtt::{Peer, TopoAnswer};
+use super::{App, Limits, registration, topic_class};
+use crate::mqtt::{Peer, RuleBook, TopoAnswer};
 use crate::store::{Result, Rows, View};
 use otaru_core::device::Device;
 use otaru_core::hash::Map;
@@ -150,6 +150,7 @@ fn log_in(
     view: &mut dyn View,
     peer: Peer,
     proofs: &[SubProof],
+    book: &RuleBook,
 ) -> Outcome<Vec<(SubName, otaru_core::id::ProductNo, DeviceNo)>> {
     let product = passed!(gateway(view, peer));
     let mut devices = Vec::new();
@@ -163,6 +164,7 @@ fn log_in(
         if view.gateway_of(device.no)? != Some(peer.device) {
             return Ok(Err(TopoError::NoRelation));
         }
+        topic_class::learn(view, book, device.product)?;
         devices.push((proof.name.clone(), device.product, device.no));
     }
     Ok(Ok(devices))
@@ -336,7 +338,9 @@ impl App {
                 Ok(answer)
             }
             TopoAsk::Login(proofs) => {
-                let found = self.store.view(move |view| log_in(view, peer, &proofs)).await?;
+                let registry = self.registry.clone();
+                let look = move |view: &mut dyn View| log_in(view, peer, &proofs, registry.rules());
+                let found = self.store.view(look).await?;
                 Ok(found.and_then(|devices| {
                     let numbers = devices.iter().map(|(_, _, device)| *device);
                     if self.logins.count(numbers, self.clock.now().mono_ms) {

@@ -51,6 +51,8 @@ table! {
         retained_messages_max: u32 = "limits-retained-messages-max", "OTARU_LIMITS_RETAINED_MESSAGES_MAX", "N";
         /// Bytes of them: topics and payloads [default: 65536]
         retained_bytes_max: u64 = "limits-retained-bytes-max", "OTARU_LIMITS_RETAINED_BYTES_MAX", "BYTES";
+        /// Calls that wait for the answer of a device at one time [default: 10000]
+        rrpc_waiting_max: usize = "limits-rrpc-waiting-max", "OTARU_LIMITS_RRPC_WAITING_MAX", "N";
     }
 }
 

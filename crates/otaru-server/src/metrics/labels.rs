@@ -222,6 +222,8 @@ label! {
         Foreign = "foreign_topic",
         /// From a device, to a topic of its own that nobody hears.
         Unheard = "unheard_topic",
+        /// From a device, to a topic of its own that no class of its product lets it publish to.
+        NotAllowed = "not_allowed",
         /// From a device, no report or request of the form that its topic asks for.
         Malformed = "malformed",
         /// To a device that is not connected.

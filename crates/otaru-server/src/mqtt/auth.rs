@@ -25,6 +25,8 @@ pub(super) struct Credentials {
     pub(super) device_name: DeviceName,
     /// The client named no id, and MQTT 5.0 wants it to be given one.
     pub(super) is_nameless: bool,
+    /// Its parameter `ext` says that requests may come on topics of the product's own.
+    pub(super) knows_custom_rrpc: bool,
     proof: Proof,
     password: String,
 }
@@ -57,11 +59,20 @@ impl Visitor {
         }
         let password = connect.password.as_deref().map(<[u8]>::to_vec);
         let password = password.and_then(|p| String::from_utf8(p).ok()).ok_or(MALFORMED)?;
+        let ext: u32 = client_id.param("ext").and_then(|bits| bits.parse().ok()).unwrap_or(0);
+        let knows_custom_rrpc = ext & 1 == 1;
         let credentials = |proof, password| {
             let product_key = product_key.parse().map_err(|_| MALFORMED)?;
             let device_name = device_name.parse().map_err(|_| MALFORMED)?;
             let is_nameless = client_id.base.is_empty();
-            Ok(Self::Device(Credentials { product_key, device_name, is_nameless, proof, password }))
+            Ok(Self::Device(Credentials {
+                product_key,
+                device_name,
+                is_nameless,
+                knows_custom_rrpc,
+                proof,
+                password,
+            }))
         };
         let grant = match client_id.param("authType") {
             None => {
@@ -94,7 +105,7 @@ impl Visitor {
 impl Credentials {
     /// Whether the password proves knowledge of `secret`.
     pub(super) fn prove(&self, secret: &str) -> bool {
-        let Self { product_key, device_name, is_nameless: _, proof, password } = self;
+        let Self { product_key, device_name, proof, password, .. } = self;
         match proof {
             Proof::Signature(method, content) => method.verify(secret, content, password),
             Proof::Token(client_id) => {

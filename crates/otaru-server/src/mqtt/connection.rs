@@ -123,6 +123,8 @@ struct Online {
     retained: VecDeque<Message>,
     /// Once something was said, when there are rates.
     pace: Option<Box<Pace>>,
+    /// It hears requests on topics of the product's own without subscribing to them.
+    knows_custom_rrpc: bool,
 }
 
 /// What a connection woke up for.

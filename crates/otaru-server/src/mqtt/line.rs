@@ -31,6 +31,15 @@ impl Line {
         self.mailbox.closed().is_some()
     }
 
+    /// Topics and payloads that have come since the last look.
+    pub fn messages(&self) -> Vec<(String, String)> {
+        let next = || self.mailbox.take_if(|_| true);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("messages are text");
+        std::iter::from_fn(next)
+            .map(|message| (message.topic.to_string(), text(&message.payload)))
+            .collect()
+    }
+
     /// Payloads that have come since the last look.
     pub fn read(&self) -> Vec<String> {
         let next = || self.mailbox.take_if(|_| true);

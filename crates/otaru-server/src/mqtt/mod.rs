@@ -17,6 +17,7 @@ mod mailbox;
 mod posted;
 mod rates;
 mod registry;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -34,7 +35,8 @@ pub use mailbox::{Beside, Message};
 pub use posted::{Posted, Said, posted};
 pub use rates::{RateChoice, RateMode};
 pub use registry::{Delivery, Epoch, Peer, Registry};
-pub use topics::upgrade_topic;
+pub use rules::RuleBook;
+pub use topics::{broadcast_topic, rrpc_topic, upgrade_topic};
 pub use websocket::WebSocket;
 
 use crate::clock::Clock;
@@ -183,6 +185,9 @@ pub trait Devices: Send + Sync + 'static {
 
     /// What is retained on topics of these devices, and on those on which they hear broadcasts.
     fn retained(&self, peers: Vec<Peer>) -> Later<Vec<Message>>;
+
+    /// A device answers a request of a back end; `false` when nobody waits for it. Never waits.
+    fn rrpc_answered(&self, peer: Peer, id: i64, payload: &Bytes) -> bool;
 
     /// The answer to a request for a block, framed, when it is its turn: also one that there is none. `id` is the
     /// request's own. Changes nothing.

@@ -14,6 +14,8 @@ use serde_json::Value;
 pub enum Posted {
     /// Nobody has to be asked. With the answer, if the topic has one.
     Answered(Option<String>),
+    /// Nobody listens, if the product lets its devices say it: what follows `/{ProductKey}/{DeviceName}/`.
+    Custom(String),
     Said(Said),
 }
 
@@ -77,8 +79,11 @@ pub fn posted(
                 r#"{{"deviceSendTime":{sent},"serverRecvTime":"{now}","serverSendTime":"{now}"}}"#
             ))))
         }
+        Uplink::Custom(tail) => Ok(Posted::Custom(tail.to_owned())),
         Uplink::Unheard => Ok(Posted::Answered(None)),
-        Uplink::Block | Uplink::Topology | Uplink::Foreign => Err(HttpError::Publish),
+        Uplink::Block | Uplink::Topology | Uplink::Rrpc(_) | Uplink::Foreign => {
+            Err(HttpError::Publish)
+        }
     }
 }
 
@@ -120,7 +125,7 @@ mod tests {
                 r#"{"id":"c","code":6710,"data":{},"message":"no config"}"#.into()
             )))
         );
-        assert_eq!(post("/a1B2/dev-001/user/update", "\u{0}"), Ok(Posted::Answered(None)));
+        assert_eq!(post("/a1B2/dev-001/user/x", "\u{0}"), Ok(Posted::Custom("user/x".into())));
         assert_eq!(
             post("/ext/ntp/a1B2/dev-001/request", r#"{"deviceSendTime":"5"}"#),
             Ok(Posted::Answered(Some(
@@ -132,6 +137,7 @@ mod tests {
             "/ota/device/upgrade/a1B2/dev-001",
             "/sys/a1B2/dev-001/thing/topo/add",
             "/sys/a1B2/dev-001/thing/file/download",
+            "/sys/a1B2/dev-001/rrpc/response/1",
             "",
         ] {
             assert_eq!(post(topic, version), Err(HttpError::Publish), "{topic}");

@@ -1,9 +1,11 @@
 //! Who is connected. Sessions are keyed by the device that the username names: a client id may change at each connect.
 
 use super::mailbox::{CloseReason, Mailbox, Message};
+use super::rules::RuleBook;
 use crate::metrics::{Door, Dropped, Metrics};
 use otaru_core::hash::Map;
 use otaru_core::id::{DeviceNo, ProductNo};
+use otaru_core::topic_class::TopicRules;
 use otaru_core::topology::{SubEnd, SubName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -52,6 +54,7 @@ pub struct Registry {
     inner: Mutex<Inner>,
     left: Notify,
     metrics: Metrics,
+    rules: RuleBook,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +115,17 @@ impl Registry {
 
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What products let their devices do.
+    pub fn rules(&self) -> &RuleBook {
+        &self.rules
+    }
+
+    /// What a device that is online may do.
+    pub(super) fn rules_of(&self, device: DeviceNo) -> Arc<TopicRules> {
+        let product = self.inner().devices.get(&device).map(|entry| entry.product);
+        product.map(|product| self.rules.of(product)).unwrap_or_default()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -2,7 +2,12 @@
 //! device protocol reference, topic rules and other topics.
 
 use otaru_core::id::{DeviceName, ProductKey};
+use otaru_core::topic_class::TopicRules;
 use otaru_core::topology::TopoAsk;
+use std::sync::Arc;
+
+/// What the topic of a request begins with, when a topic of the product's own follows.
+const CUSTOM_RRPC: &str = "/ext/rrpc/";
 
 /// Whose topics are one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +32,12 @@ pub(super) enum Uplink<'a> {
     Block,
     /// A gateway asks for something about its sub-devices.
     Topology,
+    /// Answers a request of a back end, which this number names.
+    Rrpc(i64),
     /// Another request, by what follows `/thing/`.
     Thing(&'a str),
+    /// A topic of the product's own, by what follows `/{ProductKey}/{DeviceName}/`.
+    Custom(&'a str),
     /// One of its own topics that nobody listens to.
     Unheard,
     /// A topic that the device may not publish to.
@@ -48,7 +57,7 @@ pub(super) fn named(topic: &str) -> Option<(&str, &str)> {
         "/shadow/update/",
         "/shadow/get/",
     ];
-    let rest = match topic.strip_prefix("/ext/rrpc/") {
+    let rest = match topic.strip_prefix(CUSTOM_RRPC) {
         Some(rest) => &rest[rest.find('/')? + 1..],
         None => PREFIXES
             .iter()
@@ -97,11 +106,20 @@ impl Owner {
         self.after(prefix, text).is_some_and(|rest| TopoAsk::is_one(prefix, rest))
     }
 
-    /// Whether `text` is `/ext/rrpc/{any id}` and then an own topic.
-    fn is_rrpc(&self, text: &str) -> bool {
-        text.strip_prefix("/ext/rrpc/")
-            .and_then(|rest| rest.find('/').map(|slash| &rest[slash..]))
-            .is_some_and(|tail| self.is_below("", tail) || self.is_below("/sys", tail))
+    /// The id when `text` is `/ext/rrpc/{id}` and then an own topic.
+    fn custom_rrpc<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let rest = text.strip_prefix(CUSTOM_RRPC)?;
+        let (id, tail) = rest.split_at(rest.find('/')?);
+        (self.is_below("", tail) || self.is_below("/sys", tail)).then_some(id)
+    }
+
+    /// The number of the request that a message to `topic` answers.
+    fn answered(&self, topic: &str) -> Option<i64> {
+        let id = self
+            .after("/sys", topic)
+            .and_then(|rest| rest.strip_prefix("/rrpc/response/"))
+            .or_else(|| self.custom_rrpc(topic));
+        id?.parse().ok()
     }
 
     /// What a message to `topic` is.
@@ -115,6 +133,8 @@ impl Owner {
             Uplink::LegacyPull
         } else if self.is_topology("/sys", topic) || self.is_topology("/ext/session", topic) {
             Uplink::Topology
+        } else if let Some(id) = self.answered(topic) {
+            Uplink::Rrpc(id)
         } else if let Some(rest) = self.after("/sys", topic) {
             match rest.strip_prefix("/thing/") {
                 Some("ota/firmware/get") => Uplink::Pull,
@@ -131,17 +151,30 @@ impl Owner {
             Uplink::Time
         } else if self.is("/shadow/update", topic)
             || self.is_below("/ext/session", topic)
-            || self.is_rrpc(topic)
-            || self.is_below("", topic)
+            || self.custom_rrpc(topic).is_some()
         {
             Uplink::Unheard
+        } else if let Some(tail) = self.tail(topic) {
+            Uplink::Custom(tail)
         } else {
             Uplink::Foreign
         }
     }
 
+    /// What follows `/{ProductKey}/{DeviceName}/` in a topic or filter of the product's own.
+    pub(super) fn tail<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        self.own(topic)?.strip_prefix('/').filter(|tail| !tail.is_empty())
+    }
+
     /// Whether the device may subscribe to `filter`. System topics arrive without it, but SDKs ask all the same.
-    pub(super) fn may_subscribe(&self, filter: &str) -> bool {
+    pub(super) fn may_subscribe(
+        &self,
+        filter: &str,
+        rules: impl FnOnce() -> Arc<TopicRules>,
+    ) -> bool {
+        if let Some(tail) = self.tail(filter) {
+            return rules().may_subscribe(tail);
+        }
         let broadcast = || {
             filter
                 .strip_prefix("/broadcast/")
@@ -155,16 +188,40 @@ impl Owner {
             || self.after("/ext/ntp", filter) == Some("/response")
             || self.is_below("/ext/session", filter)
             || self.is("/ext/error", filter)
-            || self.is_rrpc(filter)
-            || self.is_below("", filter)
+            || self.custom_rrpc(filter).is_some()
             || broadcast()
     }
 
     /// Whether the device hears a topic only when it has subscribed to it. Source: the device protocol reference, what
     /// breaks a real SDK first.
     pub(super) fn needs_subscription(&self, topic: &str) -> bool {
-        self.is_below("", topic) || topic.starts_with("/broadcast/")
+        self.is_below("", topic)
+            || topic.starts_with("/broadcast/")
+            || self.custom_rrpc(topic).is_some()
     }
+}
+
+/// Whether requests come on topics of this kind, which devices have to say that they know.
+pub(super) fn is_custom_rrpc(topic: &str) -> bool {
+    topic.starts_with(CUSTOM_RRPC)
+}
+
+/// Where a device hears a request of a back end: on the system's topic, or on one of the product's own.
+pub fn rrpc_topic(
+    product_key: &ProductKey,
+    device_name: &DeviceName,
+    id: i64,
+    custom: Option<&str>,
+) -> String {
+    match custom {
+        Some(topic) => format!("{CUSTOM_RRPC}{id}{topic}"),
+        None => format!("/sys/{product_key}/{device_name}/rrpc/request/{id}"),
+    }
+}
+
+/// Where a device hears what is said to all of its product.
+pub fn broadcast_topic(product_key: &ProductKey, device_name: &DeviceName, id: i64) -> String {
+    format!("/sys/{product_key}/{device_name}/broadcast/request/{id}")
 }
 
 /// Where the device that asks for the time on `topic` hears it.
@@ -181,6 +238,7 @@ pub fn upgrade_topic(product_key: &ProductKey, device_name: &DeviceName) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use otaru_core::topic_class::TopicClass;
 
     fn owner() -> Owner {
         let (product_key, device_name) = ("a1B2".parse().unwrap(), "dev-001".parse().unwrap());
@@ -203,16 +261,27 @@ mod tests {
             ("/sys/a1B2/dev-001/thing/config/push_reply", Unheard),
             ("/sys/a1B2/dev-001/thing/", Unheard),
             ("/sys/a1B2/dev-001/thing/model/up_raw", Unheard),
-            ("/sys/a1B2/dev-001/rrpc/response/1", Unheard),
+            ("/sys/a1B2/dev-001/rrpc/response/1", Rrpc(1)),
+            (
+                "/sys/a1B2/dev-001/rrpc/response/889455942124347392?_rid=1",
+                Rrpc(889_455_942_124_347_392),
+            ),
+            ("/sys/a1B2/dev-001/rrpc/response/x", Unheard),
+            ("/sys/a1B2/dev-001/rrpc/response/9999999999999999999", Unheard),
+            ("/sys/a1B2/dev-001/rrpc/request/1", Unheard),
             ("/sys/a1B2/dev-001", Unheard),
             ("/ext/ntp/a1B2/dev-001/request", Time),
             ("/ext/session/a1B2/dev-001/combine/login", Topology),
             ("/sys/a1B2/dev-001/thing/topo/add?_rid=1", Topology),
             ("/sys/a1B2/dev-001/thing/topo/change", Thing("topo/change")),
             ("/ext/session/a1B2/dev-001/combine/login_reply", Unheard),
-            ("/ext/rrpc/123/a1B2/dev-001/user/x", Unheard),
+            ("/ext/rrpc/123/a1B2/dev-001/user/x", Rrpc(123)),
+            ("/ext/rrpc/123/sys/a1B2/dev-001/x", Rrpc(123)),
+            ("/ext/rrpc/x/a1B2/dev-001/user/x", Unheard),
             ("/shadow/update/a1B2/dev-001", Unheard),
-            ("/a1B2/dev-001/user/update", Unheard),
+            ("/a1B2/dev-001/user/update", Custom("user/update")),
+            ("/a1B2/dev-001/update?_rid=1", Custom("update")),
+            ("/a1B2/dev-001/", Foreign),
             ("/a1B2/dev-001", Foreign),
             ("/ota/device/inform/a1B2/dev-002", Foreign),
             ("/ota/device/inform/a1B3/dev-001", Foreign),
@@ -244,6 +313,9 @@ mod tests {
             ("/shadow/get/a1B2/dev-001", false),
             ("/a1B2/dev-001/user/get", true),
             ("/broadcast/a1B2/news", true),
+            ("/sys/a1B2/dev-001/rrpc/request/1", false),
+            ("/sys/a1B2/dev-001/broadcast/request/1", false),
+            ("/ext/rrpc/1/a1B2/dev-001/user/get", true),
         ] {
             assert_eq!(owner().needs_subscription(topic), want, "{topic}");
         }
@@ -264,7 +336,10 @@ mod tests {
             ("/ext/rrpc/+/a1B2/dev-001/user/x", true),
             ("/broadcast/a1B2/#", true),
             ("/a1B2/dev-001/user/get", true),
-            ("/a1B2/dev-001/#", true),
+            ("/a1B2/dev-001/get", false),
+            ("/a1B2/dev-001/user/update", false),
+            ("/a1B2/dev-001/user/#", false),
+            ("/a1B2/dev-001/#", false),
             ("#", false),
             ("/#", false),
             ("/+/dev-001/user/get", false),
@@ -282,7 +357,8 @@ mod tests {
             ("/broadcast/a1B22", false),
             ("$SYS/#", false),
         ] {
-            assert_eq!(owner().may_subscribe(filter), want, "{filter}");
+            let rules = || Arc::new(TopicRules::new(TopicClass::defaults().into()));
+            assert_eq!(owner().may_subscribe(filter, rules), want, "{filter}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
 use super::{
     batch, device, dynamic_group, file, group, job, module, named_task, package, product, publish,
-    status, subscription, tag, task, thing, upload,
+    rrpc, status, subscription, tag, task, thing, topic_class, upload,
 };
 use crate::app::{self, App, Caller};
 
@@ -151,7 +151,9 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
         group::OPS,
         dynamic_group::OPS,
         tag::OPS,
+        topic_class::OPS,
         publish::OPS,
+        rrpc::OPS,
         file::OPS,
         subscription::OPS,
         upload::OPS,
@@ -176,16 +178,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::request::Kind;
+    use super::super::tests::spec::operations;
     use super::super::tree::Shape;
     use super::*;
-
-    /// Operations of the public API description.
-    fn described() -> Vec<Value> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/api.json");
-        let text = std::fs::read_to_string(path).expect("the description is in the repository");
-        let api: Value = serde_json::from_str(&text).expect("the description is JSON");
-        api["operations"].as_array().expect("a list").clone()
-    }
 
     /// A parameter of the description in the words of [`param`]. The `required` flags of list items are left out: the
     /// description says that there they mean "both or none", which the operation checks.
@@ -255,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_row_says_what_the_api_description_says() {
-        let described = described();
+        let described = operations();
         for op in all() {
             let action = op.action;
             let api = described.iter().find(|api| api["name"] == action).expect(action);
@@ -288,7 +283,7 @@ mod tests {
         let ours: Vec<_> = all().map(|op| op.action).collect();
         let set: BTreeSet<_> = ours.iter().copied().collect();
         assert_eq!(ours.len(), set.len());
-        let described = described();
+        let described = operations();
         let api: BTreeSet<_> = described.iter().map(|op| op["name"].as_str().unwrap()).collect();
         assert_eq!(set, api);
     }

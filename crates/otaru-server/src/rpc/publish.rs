@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use otaru_core::refusal::{self, Refusal};
 use otaru_core::time::{SECOND_MS, Timestamp};
 use otaru_core::topic::{CustomTopic, TopicError};
@@ -19,7 +20,7 @@ pub(super) const OPS: &[Op] =
     &[op!("Pub", Messaging, 1600, publish: Pub => Published, PUBLISH_FAILED)];
 
 /// Bytes of a message: what the device protocol allows.
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// User properties of a message.
 const PROPS_MAX: usize = 20;
 /// Bytes of all that is said beside a message.
@@ -55,22 +56,32 @@ reply! {
 }
 
 async fn publish(context: Context<'_>, request: Pub) -> app::Result<Published> {
-    let topic = CustomTopic::parse(&request.topic).map_err(|error| match error {
-        TopicError::Format => refusal::MALFORMED_TOPIC.with(&request.topic),
-        TopicError::Kind => refusal::NO_TOPIC.with(&request.topic),
-    })?;
+    let topic = parsed(&request.topic)?;
     let message = message(&request, context.app.clock.now().wall)?;
     context.app.publish(context.caller, request.product_key, topic, message).await?;
     Ok(Published { message_id: message_id(context.app.random.number()) })
 }
 
-fn message(request: &Pub, now: Timestamp) -> Result<Message, Refusal> {
-    let payload = STANDARD.decode(&request.content).map_err(|_| refusal::NOT_BASE64)?;
-    if payload.len() > MESSAGE_BYTES_MAX {
-        let detail =
-            format!("MessageContent of {} bytes, at most {MESSAGE_BYTES_MAX}", payload.len());
+/// A topic that a call names.
+pub(super) fn parsed(topic: &str) -> Result<CustomTopic, Refusal> {
+    CustomTopic::parse(topic).map_err(|error| match error {
+        TopicError::Format => refusal::MALFORMED_TOPIC.with(topic),
+        TopicError::Kind => refusal::NO_TOPIC.with(topic),
+    })
+}
+
+/// The bytes that a parameter holds in Base64.
+pub(super) fn decoded(name: &str, text: &str, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let payload = STANDARD.decode(text).map_err(|_| refusal::NOT_BASE64)?;
+    if payload.len() > bytes_max {
+        let detail = format!("{name} of {} bytes, at most {bytes_max}", payload.len());
         return Err(refusal::INVALID_PARAMETER.with(detail));
     }
+    Ok(payload.into())
+}
+
+fn message(request: &Pub, now: Timestamp) -> Result<Message, Refusal> {
+    let payload = decoded("MessageContent", &request.content, MESSAGE_BYTES_MAX)?;
     let qos = match request.qos.unwrap_or(0) {
         0 => Qos::AtMostOnce,
         1 => Qos::AtLeastOnce,

@@ -9,6 +9,7 @@ mod retained;
 mod session;
 mod subscription;
 mod tag;
+mod topic_class;
 mod topology;
 
 use super::*;
@@ -52,6 +53,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     group::jobs_are_found_by_the_group_they_watch_or_are_made_of(&mut open());
     tag::devices_are_found_by_all_of_their_tags(&mut open());
     tag::products_are_found_by_key_or_tag(&mut open());
+    topic_class::classes_come_back_in_the_order_of_their_numbers(&mut open());
     topology::a_sub_device_has_one_gateway_until_either_is_deleted(&mut open());
     a_failed_transaction_leaves_nothing(&mut open());
     a_transaction_sees_its_own_writes(&mut open());

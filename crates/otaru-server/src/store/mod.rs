@@ -18,6 +18,7 @@ mod session;
 pub mod sqlite;
 mod subscription;
 mod tag;
+mod topic_class;
 mod topology;
 mod writer;
 
@@ -32,6 +33,7 @@ pub use retained::{RetainedRows, RetainedView, Shelf};
 pub use session::{SessionRows, SessionView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
+pub use topic_class::{TopicClassRows, TopicClassView};
 pub use topology::{TopologyRows, TopologyView};
 pub use writer::{Store, StoreHandle};
 
@@ -74,6 +76,7 @@ pub trait View:
     + SessionView
     + SubscriptionView
     + TagView
+    + TopicClassView
     + TopologyView
 {
     /// Nonces that are remembered at `now`, for refilling memory at start.
@@ -203,6 +206,7 @@ pub trait Rows:
     + SessionRows
     + SubscriptionRows
     + TagRows
+    + TopicClassRows
     + TopologyRows
 {
     fn insert_nonces(&mut self, nonces: &[Nonce]) -> Result<()>;

@@ -1,12 +1,14 @@
 //! Sessions that outlive their connection, and the messages that wait in them: real connections over memory.
 
 use super::*;
+use crate::app::ClassText;
 use crate::mqtt::{DeviceLimits, Gateway, Link, MemoryLink, Message};
 use bytes::BytesMut;
 use otaru_core::session::{Held, SessionLimits};
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::DAY_MS;
 use otaru_core::topic::CustomTopic;
+use otaru_core::topic_class::Right;
 use otaru_mqtt::client::{Client, ClientEvent};
 use otaru_mqtt::packet::{Connect, PacketId, Qos};
 use std::io::ErrorKind;
@@ -29,6 +31,14 @@ impl World {
         let (app, limits) = (self.app.clone(), DeviceLimits::default());
         let (clock, registry) = (app.clock.clone(), app.registry.clone());
         let gateway = Arc::new(Gateway::new(Gatekeeper(app), registry, clock, limits));
+        let text = ClassText {
+            name: "#".into(),
+            right: Right::Subscribe,
+            description: None,
+            subscribes_by_itself: None,
+        };
+        let key = self.product.key.to_string();
+        self.app.create_topic_class(self.caller, key, text).await.unwrap();
         Door { world: self, gateway, device: self.device("lamp1").await }
     }
 }

@@ -1,7 +1,6 @@
 //! What a connection does about each thing that a device says.
 
 use super::kept::FilterAnswer;
-use super::will::not_sayable;
 use super::{Answer, Claim, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::{Credentials, Visitor};
@@ -115,12 +114,12 @@ impl<D: Devices> Connection<D> {
         if !self.gateway.connects.take(identity.device, self.now_ms()) {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Rate, None);
         }
-        let Credentials { product_key, device_name, .. } = &claim.credentials;
+        let Credentials { product_key, device_name, knows_custom_rrpc, .. } = &claim.credentials;
         let Identity { device, product, is_gateway, .. } = identity;
         let (product_key, device_name) = (product_key.clone(), device_name.clone());
         let owner = Owner { product_key, device_name };
         let will = claim.will.take();
-        if let Some(why) = will.as_ref().and_then(|will| not_sayable(will, &owner, &self.gateway)) {
+        if let Some(why) = will.as_ref().and_then(|will| self.not_sayable(will, &owner, product)) {
             return self.refuse(ConnectCode::Other(why), Refused::Protocol, None);
         }
         let registry = &self.gateway.registry;
@@ -130,8 +129,16 @@ impl<D: Devices> Connection<D> {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);
         };
         let retained = VecDeque::new();
-        self.online =
-            Some(Box::new(Online { peer, owner, is_gateway, will, retained, pace: None }));
+        let knows_custom_rrpc = *knows_custom_rrpc;
+        self.online = Some(Box::new(Online {
+            peer,
+            owner,
+            is_gateway,
+            will,
+            retained,
+            pace: None,
+            knows_custom_rrpc,
+        }));
         // Before the CONNACK: a caller who saw the device connect finds it online.
         self.gateway.devices.came_online(peer, self.pass.address());
         self.pass.settle();
@@ -190,8 +197,20 @@ impl<D: Devices> Connection<D> {
                     }
                 }
             }
+            Uplink::Rrpc(id) => {
+                if self.gateway.devices.rrpc_answered(peer, id, payload) {
+                    return self.ack(ticket);
+                }
+                return self.drop_one(ticket, Dropped::Unheard);
+            }
             Uplink::Topology => return self.topology_asked(topic, payload, ticket),
             Uplink::Time => return self.tell_time(topic, ticket, payload),
+            Uplink::Custom(tail) => {
+                if self.gateway.registry.rules_of(peer.device).may_publish(tail) {
+                    return self.drop_one(ticket, Dropped::Unheard);
+                }
+                return self.drop_unauthorized(ticket, Dropped::NotAllowed);
+            }
             Uplink::Unheard => return self.drop_one(ticket, Dropped::Unheard),
             Uplink::Foreign => {
                 if let Some(online) = &self.online {
@@ -222,8 +241,12 @@ impl<D: Devices> Connection<D> {
     }
 
     /// Acknowledges a message that the device may not send; MQTT 5.0 tells it so.
-    pub(super) fn drop_foreign(&mut self, ticket: Option<Ticket>) -> Result<(), End> {
-        self.metrics().dropped.count(Dropped::Foreign);
+    pub(super) fn drop_unauthorized(
+        &mut self,
+        ticket: Option<Ticket>,
+        why: Dropped,
+    ) -> Result<(), End> {
+        self.metrics().dropped.count(why);
         self.ack_with(ticket, Reason::NOT_AUTHORIZED)
     }
 

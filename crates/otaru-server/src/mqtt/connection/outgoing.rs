@@ -2,8 +2,9 @@
 
 use super::{Connection, End, Subscription};
 use crate::metrics::Dropped;
-use crate::mqtt::Devices;
 use crate::mqtt::mailbox::{Beside, Message};
+use crate::mqtt::topics::{Owner, is_custom_rrpc};
+use crate::mqtt::{Devices, Peer};
 use otaru_core::time::Timestamp;
 use otaru_mqtt::packet::{PacketId, Properties, Qos, Version};
 use otaru_mqtt::session::{Outgoing, PublishError};
@@ -78,19 +79,39 @@ impl<D: Devices> Connection<D> {
 
     /// How the device hears a message; `None` when it has not subscribed to its topic.
     fn heard(&self, message: &Message) -> Option<Heard> {
-        let owner = self.online.as_ref().map(|online| &online.owner);
-        let sub = || self.subs.as_ref()?.find(&message.topic);
-        let is_heard_anyway = !owner.is_some_and(|owner| owner.needs_subscription(&message.topic))
-            && !sub().is_some_and(|(sub, _)| sub.needs_subscription(&message.topic));
         let covering = || self.subscriptions.iter().filter(|it| it.covers(&message.topic));
-        let qos = if is_heard_anyway {
-            message.qos
-        } else {
-            covering().map(|subscription| subscription.qos).max()?.min(message.qos)
+        let subscribed = covering().map(|subscription| subscription.qos).max();
+        let qos = match self.asked_for(&message.topic) {
+            None => message.qos,
+            Some((peer, tail)) => match subscribed {
+                Some(granted) => granted.min(message.qos),
+                None if self.hears_by_itself(peer, tail, &message.topic) => message.qos,
+                None => return None,
+            },
         };
         let tells_retain = message.beside.as_ref().is_some_and(|beside| beside.retain)
             && covering().any(|subscription| subscription.retain_as_published);
         Some(Heard { qos, ids: covering().filter_map(Subscription::id).collect(), tells_retain })
+    }
+
+    /// Of a topic that is heard only by who has subscribed to it: whose it is, and its tail below their names.
+    fn asked_for<'a>(&self, topic: &'a str) -> Option<(Peer, Option<&'a str>)> {
+        let asked = |owner: &Owner, peer: Peer| {
+            owner.needs_subscription(topic).then(|| (peer, owner.tail(topic)))
+        };
+        let own = self.online.as_ref().and_then(|online| asked(&online.owner, online.peer));
+        own.or_else(|| {
+            let (owner, peer) = self.subs.as_ref()?.find(topic)?;
+            asked(&owner, peer)
+        })
+    }
+
+    /// Whether the product of a device, or its CONNECT, has subscribed for it.
+    fn hears_by_itself(&self, peer: Peer, tail: Option<&str>, topic: &str) -> bool {
+        if is_custom_rrpc(topic) {
+            return self.online.as_ref().is_some_and(|online| online.knows_custom_rrpc);
+        }
+        tail.is_some_and(|tail| self.gateway.registry.rules_of(peer.device).is_heard(tail))
     }
 }
 

@@ -12,11 +12,12 @@ use otaru_mqtt::packet::{Properties, Qos, Version};
 use std::sync::Arc;
 
 impl<D: Devices> Connection<D> {
-    /// Whether who speaks here owns the topic and uses it as it likes.
+    /// Whether who speaks here owns the topic and may say there what it likes.
     pub(super) fn is_custom(&self, topic: &str) -> bool {
+        let Some((peer, Uplink::Custom(tail))) = self.meant(topic) else { return false };
         self.session.version() == Version::V5
-            && matches!(self.meant(topic), Some((_, Uplink::Unheard)))
             && CustomTopic::parse(without_query(topic)).is_ok()
+            && self.gateway.registry.rules_of(peer.device).may_publish(tail)
     }
 
     /// Retains a device's message.

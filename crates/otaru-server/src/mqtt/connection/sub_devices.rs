@@ -1,6 +1,7 @@
 //! Sub-devices that are logged in through a gateway's connection: each has its own presence, and its own topics.
 
 use super::{Connection, End, Later};
+use crate::metrics::Dropped;
 use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, without_query};
 use crate::mqtt::{Devices, Peer, TopoAnswer};
 use otaru_core::hash::Map;
@@ -291,7 +292,7 @@ impl<D: Devices> Connection<D> {
 
     /// A message to a topic of somebody else is dropped; a gateway may have meant a sub-device that is not logged in.
     pub(super) fn foreign(&mut self, topic: &str, ticket: Option<Ticket>) -> Result<(), End> {
-        self.drop_foreign(ticket)?;
+        self.drop_unauthorized(ticket, Dropped::Foreign)?;
         let is_gateway = self.online.as_ref().is_some_and(|online| online.is_gateway);
         let name = named(without_query(topic)).and_then(|(product_key, device_name)| {
             Some(SubName {

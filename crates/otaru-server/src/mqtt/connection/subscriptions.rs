@@ -1,7 +1,8 @@
 //! What a device has subscribed to.
 
 use super::Connection;
-use crate::mqtt::{Devices, KeptSubscription, SubscriptionChange};
+use crate::mqtt::topics::Owner;
+use crate::mqtt::{Devices, KeptSubscription, Peer, SubscriptionChange};
 use otaru_mqtt::packet::{
     ByteString, Qos, RetainHandling, SubscribeCode, SubscribeOptions, Version,
 };
@@ -89,12 +90,15 @@ impl<D: Devices> Connection<D> {
         changes: &mut Vec<SubscriptionChange>,
     ) -> SubscribeCode {
         let (filter, granted) = (&*subscription.filter, SubscribeCode::Granted(subscription.qos));
-        let owner = self.online.as_ref().map(|online| &online.owner);
+        let own = self.online.as_ref().map(|online| (&online.owner, online.peer));
         let subs = self.subs.as_ref();
+        let may = |owner: &Owner, peer: Peer| {
+            owner.may_subscribe(filter, || self.gateway.registry.rules_of(peer.device))
+        };
         let is_ours = || {
-            let sub = subs.and_then(|subs| subs.find(filter));
-            owner.is_some_and(|owner| owner.may_subscribe(filter))
-                || sub.is_some_and(|(sub, _)| sub.may_subscribe(filter))
+            let sub = || subs.and_then(|subs| subs.find(filter));
+            own.is_some_and(|(owner, peer)| may(owner, peer))
+                || sub().is_some_and(|(owner, peer)| may(&owner, peer))
         };
         if filter.starts_with("$share/") {
             return SubscribeCode::SharedNotSupported;

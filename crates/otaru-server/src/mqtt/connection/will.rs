@@ -3,22 +3,31 @@
 use super::Connection;
 use crate::metrics::Dropped;
 use crate::mqtt::topics::{Owner, Uplink};
-use crate::mqtt::{Devices, Gateway, Peer, Report};
+use crate::mqtt::{Devices, Peer, Report};
+use otaru_core::id::ProductNo;
 use otaru_core::message::{Ask, Inform, Progress, Request};
 use otaru_mqtt::packet::{Reason, Will};
 use std::pin::Pin;
 
-/// Why a will can't be taken, if it can't: it is to be said where the device itself may not speak, or to be retained
-/// where nothing is.
-pub(super) fn not_sayable<D>(will: &Will, owner: &Owner, gateway: &Gateway<D>) -> Option<Reason> {
-    let is_long = !gateway.devices_may.admit_topic(&will.topic);
-    if is_long || owner.uplink(&will.topic) == Uplink::Foreign {
-        return Some(Reason::TOPIC_NAME);
-    }
-    (will.retain && !gateway.gates.retains).then_some(Reason::RETAIN)
-}
-
 impl<D: Devices> Connection<D> {
+    /// Why a will can't be taken, if it can't: it is to be said where the device itself may not speak, or to be retained
+    /// where nothing is.
+    pub(super) fn not_sayable(
+        &self,
+        will: &Will,
+        owner: &Owner,
+        product: ProductNo,
+    ) -> Option<Reason> {
+        let is_sayable = match owner.uplink(&will.topic) {
+            Uplink::Custom(tail) => self.gateway.registry.rules().of(product).may_publish(tail),
+            uplink => uplink != Uplink::Foreign,
+        };
+        if !is_sayable || !self.gateway.devices_may.admit_topic(&will.topic) {
+            return Some(Reason::TOPIC_NAME);
+        }
+        (will.retain && !self.gateway.gates.retains).then_some(Reason::RETAIN)
+    }
+
     /// The device went in order: there is nothing to say.
     pub(super) fn forget_will(&mut self) {
         if let Some(online) = &mut self.online {
@@ -59,6 +68,8 @@ impl<D: Devices> Connection<D> {
             | Uplink::Time
             | Uplink::Block
             | Uplink::Topology
+            | Uplink::Rrpc(_)
+            | Uplink::Custom(_)
             | Uplink::Unheard
             | Uplink::Foreign => {
                 self.metrics().dropped.count(Dropped::Unheard);

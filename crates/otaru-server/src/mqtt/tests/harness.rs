@@ -13,6 +13,7 @@ use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::Timestamp;
+use otaru_core::topic_class::{Right, TopicClass, TopicRules};
 use otaru_core::topology::{SubProof, TopoAsk, TopoError};
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::client::{Client, ClientEvent};
@@ -233,6 +234,11 @@ impl Devices for Arc<Heard> {
         Box::pin(async { Ok(messages) })
     }
 
+    fn rrpc_answered(&self, peer: Peer, id: i64, payload: &Bytes) -> bool {
+        self.note(format!("{} answers {id} {payload:?}", peer.device.0));
+        id == 1
+    }
+
     fn block(&self, peer: Peer, id: Value, request: BlockRequest) -> Later<Bytes> {
         asks_block(self, peer, &request);
         let heard = Arc::clone(self);
@@ -247,6 +253,23 @@ impl Devices for Arc<Heard> {
 fn asks_block(heard: &Heard, peer: Peer, request: &BlockRequest) {
     let BlockRequest { stream, offset, size, .. } = request;
     heard.note(format!("{} asks for {size} of {stream} from {offset}", peer.device.0));
+}
+
+/// Topics that the devices of tests have beside the usual ones.
+fn rules() -> TopicRules {
+    let class = |tail: &str, right, subscribes_by_itself| TopicClass {
+        tail: tail.to_owned(),
+        right,
+        subscribes_by_itself,
+        description: String::new(),
+    };
+    let more = [
+        class("#", Right::Subscribe, false),
+        class("get", Right::Both, false),
+        class("user/state", Right::Both, false),
+        class("user/told", Right::Subscribe, true),
+    ];
+    TopicRules::new(TopicClass::defaults().into_iter().chain(more).collect())
 }
 
 pub(super) struct Node {
@@ -284,6 +307,9 @@ impl Node {
             filters: Semaphore::new(Semaphore::MAX_PERMITS),
         });
         let registry = Arc::new(Registry::default());
+        for product in [1, 2] {
+            registry.rules().change(ProductNo(product), rules());
+        }
         let clock = Clock::simulated(Timestamp(START_MS));
         let gateway = Gateway::new(Arc::clone(&heard), Arc::clone(&registry), clock, limits);
         let gateway = Arc::new(gateway.with_gates(gates).with_rates(rates));

@@ -221,7 +221,7 @@ async fn what_means_nothing_is_acknowledged_and_dropped() {
         (topic("/ota/device/progress", ""), r#"{"params":{"step":"x"}}"#),
         (topic("/sys", "/thing/model/up_raw"), "\u{1}\u{2}"),
         (topic("/sys", "/thing/config/push_reply"), r#"{"id":1,"code":200}"#),
-        (topic("/sys", "/rrpc/response/1"), "{}"),
+        (topic("/sys", "/rrpc/response/x"), "{}"),
         (topic("/ext/ntp", "/request"), "{}"),
         (topic("/ext/ntp", "/request"), r#"{"deviceSendTime":{}}"#),
         (topic("/shadow/update", ""), "{}"),

@@ -401,7 +401,7 @@ fn operations_that_only_read_are_named_so() {
             "Generate",
         ]
         .iter()
-        .chain(&["Batch", "Save", "Enable", "Disable", "Reset", "Pub", "Set"])
+        .chain(&["Batch", "Save", "Enable", "Disable", "Reset", "Pub", "RRpc", "Set"])
         .any(|word| action.starts_with(word))
     };
     for op in op::all() {

@@ -245,6 +245,8 @@ async fn a_retained_message_is_kept_until_one_that_is_over_and_there_is_room_for
     let world = World::new().await;
     let product = world.product("lamp").await;
     world.device(&product, "lamp1").await;
+    let class = format!("ProductKey={product}&Operation=SUB&TopicShortName=get/%23");
+    world.ok("CreateProductTopic", &class).await;
     let no = world.device_no(&product, "lamp1").await;
     let product_no = world.app.store.view(move |view| view.device(no)).await;
     let product_no = product_no.unwrap().unwrap().product;

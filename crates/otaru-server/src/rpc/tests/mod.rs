@@ -10,8 +10,11 @@ mod messages;
 mod page;
 mod refusals;
 mod road;
+mod rrpc;
 mod shapes;
+pub(in crate::rpc) mod spec;
 mod subscriptions;
+mod topic_classes;
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -156,6 +156,7 @@ impl FleetRows for Tx<'_> {
         self.run("DELETE FROM module WHERE product = ?1", params![no.0])?;
         self.run("DELETE FROM product_tag WHERE product = ?1", params![no.0])?;
         self.run("DELETE FROM retained WHERE kind = 1 AND owner = ?1", params![no.0])?;
+        self.run("DELETE FROM topic_class WHERE product = ?1", params![no.0])?;
         self.run_one("UPDATE product SET doomed_at = NULL WHERE no = ?1", params![no.0])
     }
 

@@ -24,6 +24,7 @@ mod tag;
 mod task;
 #[cfg(test)]
 mod tests;
+mod topic_class;
 mod topology;
 mod tx;
 mod upload;

@@ -196,8 +196,11 @@ fn devices_of_an_older_file_keep_their_numbers_and_are_counted_by_state() {
         .transact(&mut |rows| {
             use crate::store::Tally;
             use otaru_core::id::{AccountNo, DeviceNo, ProductNo};
+            use otaru_core::topic_class::TopicClass;
             let want = Tally { devices: 3, unactive: 1, disabled: 1, activated: 2 };
             assert_eq!(rows.tally(ProductNo(1))?, want);
+            let classes = rows.topic_classes(ProductNo(1))?.into_iter().map(|(_, class)| class);
+            assert!(classes.eq(TopicClass::defaults()), "they are those of a new product");
             let mut last = rows.device(DeviceNo(9))?.unwrap();
             assert_eq!((last.disabled, last.status_at.0), (true, 30));
             rows.delete_device(AccountNo(1), &last)?;

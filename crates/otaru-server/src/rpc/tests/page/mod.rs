@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::codes;
 use super::shapes::{Walk, scene};
+use super::spec;
 use crate::cli::call;
 use crate::rpc::op::{self, Access, Op};
 use crate::rpc::request::{Kind, ParamRow};
@@ -108,8 +109,7 @@ fn walk() -> (BTreeMap<String, Value>, Calls) {
 }
 
 fn gateway_errors() -> BTreeMap<String, Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/api.json");
-    let api: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let api = spec::api();
     let rows = api["gateway_errors"].as_array().unwrap();
     rows.iter().map(|row| (row["code"].as_str().unwrap().to_owned(), row.clone())).collect()
 }

@@ -6,14 +6,12 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde_json::{Map, Value};
 
+use super::super::spec;
+
 /// Operations of the description by name.
 pub fn operations() -> BTreeMap<String, Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/api.json");
-    let text = std::fs::read_to_string(path).unwrap();
-    let api: Value = serde_json::from_str(&text).unwrap();
-    let operations = api["operations"].as_array().unwrap();
     let name = |op: &Value| op["name"].as_str().unwrap().to_owned();
-    operations.iter().map(|op| (name(op), op.clone())).collect()
+    spec::operations().into_iter().map(|op| (name(&op), op)).collect()
 }
 
 /// Names of the fields below `fields`, with their way from the root; lists add no step of their own.

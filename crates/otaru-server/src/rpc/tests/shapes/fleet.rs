@@ -3,6 +3,8 @@
 use super::super::batches::passes;
 use super::Walk;
 use super::scene::text;
+use crate::app::Gatekeeper;
+use crate::mqtt::Devices;
 use otaru_core::file::DeviceFile;
 use otaru_core::id::FileId;
 use otaru_core::package::Blob;
@@ -79,11 +81,61 @@ pub async fn batches(walk: &Walk, product: &str) {
     walk.refused("BatchCheckDeviceNames", &format!("{query}&{bad}")).await;
 }
 
+/// What devices of a product may publish and subscribe to.
+pub async fn topic_classes(walk: &Walk, product: &str) {
+    let query = format!("ProductKey={product}");
+    let new = |name: &str| format!("{query}&Operation=SUB&TopicShortName={name}&Desc=d");
+    let made = walk.in_turn("CreateProductTopic", [&new("set"), &new("%23")]).await;
+    walk.both("QueryProductTopic", &query).await;
+    let ids = made.map(|reply| format!("TopicId={}", reply["TopicId"]));
+    let changed = |id: &str, name: &str| format!("{id}&Operation=ALL&TopicShortName={name}");
+    let both = [&*changed(&ids[0], "a"), &*changed(&ids[1], "b/c")];
+    walk.in_turn("UpdateProductTopic", both).await;
+    walk.in_turn("DeleteProductTopic", [&ids[0], &ids[1]]).await;
+    let spare = walk.world.product("silent").await;
+    let query = format!("ProductKey={spare}");
+    for row in walk.world.ok("QueryProductTopic", &query).await["Data"]["ProductTopicInfo"]
+        .as_array()
+        .unwrap()
+    {
+        walk.world.ok("DeleteProductTopic", &format!("TopicId={}", text(&row["Id"]))).await;
+    }
+    walk.empty("QueryProductTopic", &query, "/Data/ProductTopicInfo").await;
+}
+
+/// A device that answers.
+async fn rrpc(walk: &Walk, product: &str) {
+    let line = walk.world.line(product, "lamp1").await;
+    let answers = async {
+        loop {
+            for (topic, _) in line.messages() {
+                let id = topic.rsplit('/').next().and_then(|id| id.parse().ok());
+                if let (true, Some(id)) = (topic.contains("/rrpc/request/"), id) {
+                    let gatekeeper = Gatekeeper(walk.world.app.clone());
+                    assert!(gatekeeper.rrpc_answered(line.peer, id, &"hi".into()));
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let ask =
+        format!("ProductKey={product}&DeviceName=lamp1&RequestBase64Byte=aGk%3D&Timeout=8000");
+    tokio::select! {
+        biased;
+        _ = walk.in_turn("RRpc", [&ask, &ask]) => {}
+        () = answers => {}
+    }
+    walk.world.app.registry.unplug(&line);
+}
+
 /// A message to a device, and files it has sent.
 pub async fn messages(walk: &Walk, product: &str) {
     let topic = format!("TopicFullName=/{product}/lamp1/user/get");
     let message = format!("ProductKey={product}&{topic}&MessageContent=aGk%3D");
     walk.in_turn("Pub", [&message, &message]).await;
+    let news = format!("ProductKey={product}&MessageContent=aGk%3D");
+    walk.in_turn("PubBroadcast", [&news, &news]).await;
+    rrpc(walk, product).await;
     let ticket = "BizCode=DEVICE_JOB_FILE&FileSuffix=bin";
     walk.in_turn("GenerateFileUploadURL", [ticket, ticket]).await;
 

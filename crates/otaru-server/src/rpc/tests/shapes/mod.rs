@@ -20,6 +20,8 @@ const NEVER_SENT: &[(&str, &str)] = &[
     ("BatchQueryDeviceDetail", "Data.Data.Region"),
     // A device is reset at once, not by a job.
     ("ResetThing", "JobId"),
+    // Messages are not compressed.
+    ("QueryProductTopic", "Data.ProductTopicInfo.Codec"),
     // Nothing is delivered to consumers yet.
     ("QueryConsumerGroupStatus", "LastConsumerTime"),
     ("QueryConsumerGroupStatus", "ClientConnectionStatusList.ConsumerGroupClientConnectionInfo."),

@@ -21,6 +21,7 @@ pub async fn play(walk: &Walk) {
     super::ota::tasks(walk, &product, &newer).await;
     super::groups::play(walk, &product).await;
     super::fleet::states(walk, &product).await;
+    super::fleet::topic_classes(walk, &product).await;
     super::fleet::messages(walk, &product).await;
     super::fleet::batches(walk, &product).await;
     deletions(walk, &product).await;

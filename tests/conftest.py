@@ -3,6 +3,7 @@
 import pytest
 
 import cloud as clouds
+from abuse import Crowd, Witness
 from fleet import Fleet
 from server import Server
 from tls import TLS_LISTENERS
@@ -81,3 +82,25 @@ def closing():
     yield remember
     for device in reversed(opened):
         device.close()
+
+
+@pytest.fixture
+def abused(tmp_path):
+    """A server with small limits, to which each address of the loopback is one of its own, and its witness."""
+    servers = []
+
+    def abused(*flags):
+        server = Server(tmp_path, "--metrics", "127.0.0.1:0", "--doors-exempt-loopback", "false", *flags).start()
+        servers.append(server)
+        return Witness(server)
+
+    yield abused
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def crowd():
+    crowd = Crowd()
+    yield crowd
+    crowd.close()

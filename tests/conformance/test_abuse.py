@@ -4,43 +4,9 @@ import random
 
 import pytest
 
-from abuse import MEGABYTE, Crowd, Witness, is_closed, send
-from server import Server, wait_for
+from abuse import MEGABYTE, is_closed, send, settled
+from server import wait_for
 from wire import Wire, announced, connect_packet, packet, text
-
-# Bytes that the server may grow by in any of these tests. Each would cost far more without its limit.
-GROWTH = 48 * MEGABYTE
-
-
-@pytest.fixture
-def abused(tmp_path):
-    """A server with small limits, to which each address of the loopback is one of its own, and its witness."""
-    servers = []
-
-    def abused(*flags):
-        server = Server(tmp_path, "--metrics", "127.0.0.1:0", "--doors-exempt-loopback", "false", *flags).start()
-        servers.append(server)
-        return Witness(server)
-
-    yield abused
-    for server in servers:
-        server.kill()
-
-
-@pytest.fixture
-def crowd():
-    crowd = Crowd()
-    yield crowd
-    crowd.close()
-
-
-def settled(witness, crowd):
-    """The end of every test: bounded growth, a device that is served meanwhile, and everything given back afterwards."""
-    witness.upgrades()
-    assert witness.grown() < GROWTH
-    crowd.close()
-    witness.await_quiet()
-    witness.upgrades()
 
 
 def test_a_storm_of_connections_from_one_address_is_turned_away(abused, crowd):

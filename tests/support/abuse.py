@@ -14,6 +14,8 @@ from fleet import Fleet, of_status
 from server import HANG_SECONDS, wait_for
 
 MEGABYTE = 1024 * 1024
+# Bytes that the server may grow by in any of the tests. Each would cost far more without its limit.
+GROWTH = 48 * MEGABYTE
 
 # The flood of the test must not end at the limit of the test's own process.
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -87,7 +89,8 @@ class Witness:
         device.report_version("1.0.0")
         job = self.fleet.static_job(self.firmware, [registered["DeviceName"]])
         push = device.next_push()
-        assert requests.get(push["data"]["url"], timeout=HANG_SECONDS).content == self.content
+        trusted = str(self.server.ca) if self.server.https else True
+        assert requests.get(push["data"]["url"], timeout=HANG_SECONDS, verify=trusted).content == self.content
         device.report_progress(100)
         device.report_version("2.0.0")
         wait_for("the upgrade succeeds", lambda: of_status(self.fleet.task(job), "SUCCEEDED"))
@@ -106,3 +109,12 @@ class Witness:
             # The client of the API keeps a connection of its own.
             mine = 1 if door == "http" else 0
             wait_for(f"nobody is left at {door}", lambda: self.counts("connections", door=door) <= mine)
+
+
+def settled(witness, crowd):
+    """The end of every test: bounded growth, a device that is served meanwhile, and everything given back afterwards."""
+    witness.upgrades()
+    assert witness.grown() < GROWTH
+    crowd.close()
+    witness.await_quiet()
+    witness.upgrades()

@@ -30,10 +30,13 @@ pub enum HttpError {
     /// A topic that is not the device's own, or of something that HTTP can't do.
     #[error("publish message error")]
     Publish,
+    /// As many as may be are being answered: later there is room again.
+    #[error("request too many")]
+    TooMany,
 }
 
 impl HttpError {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Common,
         Self::Parameter,
         Self::Auth,
@@ -41,6 +44,7 @@ impl HttpError {
         Self::NoToken,
         Self::Token,
         Self::Publish,
+        Self::TooMany,
     ];
 
     /// A device that hears one from 20001 to 20003 authenticates again.
@@ -53,6 +57,7 @@ impl HttpError {
             Self::NoToken => 20_002,
             Self::Token => 20_003,
             Self::Publish => 30_001,
+            Self::TooMany => 40_000,
         }
     }
 }
@@ -256,7 +261,7 @@ mod tests {
             r#"{"code":0,"message":"success","info":{"messageId":1}}"#
         );
         let codes = HttpError::ALL.map(HttpError::code);
-        assert_eq!(codes, [10_000, 10_001, 20_000, 20_001, 20_002, 20_003, 30_001]);
+        assert_eq!(codes, [10_000, 10_001, 20_000, 20_001, 20_002, 20_003, 30_001, 40_000]);
         assert_eq!(answer(&Err(HttpError::NoToken)), r#"{"code":20002,"message":"token is null"}"#);
     }
 }

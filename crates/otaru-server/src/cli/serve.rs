@@ -13,7 +13,7 @@ use crate::descriptors;
 use crate::doors::Guard;
 use crate::files::{self, upload::Ticket};
 use crate::files::{Files, Urls};
-use crate::http::{self, Backend, Router, Unavailable};
+use crate::http::{self, Backend, Bodies, Router, Unavailable};
 use crate::metrics::{self, Door, Metrics};
 use crate::mqtt::{self, Gateway, Link, Registry};
 use crate::random::Random;
@@ -222,6 +222,7 @@ impl Server {
             devices: Some(by_websocket(gateway.clone())),
             guard: Some(guard(Door::Http)),
             limits: config.doors,
+            bodies: Bodies::new(&config.doors, clock.clone(), metrics.clone()),
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();

@@ -6,6 +6,8 @@ use anyhow::ensure;
 
 /// Fewest addresses that are counted.
 const ADDRESSES_LEAST: usize = 1_024;
+/// Fewest bytes for bodies: two of the longest calls fit.
+const BODIES_BYTES_LEAST: usize = 16 * 1024 * 1024;
 
 table! {
     /// The table `[doors]`.
@@ -32,6 +34,14 @@ table! {
         /// Milliseconds for the whole head of a request, and for the next one on a connection that stays open
         /// [default: 30000]
         http_head_ms: u64 = "doors-http-head-ms", "OTARU_DOORS_HTTP_HEAD_MS", "MS";
+        /// Milliseconds in which a body has to bring something, and the reader of an answer to take something; 0: no limit
+        /// [default: 60000]
+        http_silence_ms: u64 = "doors-http-silence-ms", "OTARU_DOORS_HTTP_SILENCE_MS", "MS";
+        /// Bytes per second that a body has to bring, and a reader to take, after as long as may be silent; 0: no limit
+        /// [default: 500]
+        http_bytes_per_second_min: u32 = "doors-http-bytes-per-second-min", "OTARU_DOORS_HTTP_BYTES_PER_SECOND_MIN", "BYTES";
+        /// Bytes of all bodies that are coming in or in work, at least 16777216; 0: no limit [default: 268435456]
+        http_bodies_bytes_max: usize = "doors-http-bodies-bytes-max", "OTARU_DOORS_HTTP_BODIES_BYTES_MAX", "BYTES";
     }
 }
 
@@ -42,6 +52,17 @@ impl DoorSettings {
             limits.addresses_max >= ADDRESSES_LEAST,
             "doors.addresses_max: {} is less than {ADDRESSES_LEAST}",
             limits.addresses_max
+        );
+        ensure!(
+            limits.http_bodies_bytes_max == 0 || limits.http_bodies_bytes_max >= BODIES_BYTES_LEAST,
+            "doors.http_bodies_bytes_max: {} is less than {BODIES_BYTES_LEAST}",
+            limits.http_bodies_bytes_max
+        );
+        ensure!(
+            u32::try_from(limits.http_silence_ms).is_ok(),
+            "doors.http_silence_ms: {} is more than {}",
+            limits.http_silence_ms,
+            u32::MAX
         );
         ensure!(limits.http_head_ms > 0, "doors.http_head_ms: 0 lets nobody ask");
         Ok(limits)

@@ -182,6 +182,11 @@ fn what_is_wrong_in_a_file_is_said() {
         ("[tls]\nhandshakes_max = 0", "tls.handshakes_max: at least 1 is needed"),
         ("[tls]\nhandshake_ms = 0", "tls.handshake_ms: 0 is not"),
         ("[doors]\naddresses_max = 1023", "doors.addresses_max: 1023 is less than 1024"),
+        (
+            "[doors]\nhttp_bodies_bytes_max = 1",
+            "doors.http_bodies_bytes_max: 1 is less than 16777216",
+        ),
+        ("[doors]\nhttp_silence_ms = 4294967296", "4294967296 is more than 4294967295"),
         ("[doors]\nhttp_head_ms = 0", "doors.http_head_ms: 0 lets nobody ask"),
         ("[devices]\nconnect_ms = 0", "devices.connect_ms: 0 lets nobody in"),
         (

@@ -43,6 +43,12 @@ pub struct DoorLimits {
     pub http_connections_per_address_max: usize,
     /// Milliseconds for the whole head of a request, and for the next one on a connection that stays open.
     pub http_head_ms: u64,
+    /// Milliseconds in which a body has to bring something, and the reader of an answer to take something.
+    pub http_silence_ms: u64,
+    /// Bytes per second that a body has to bring and a reader to take on the whole, after as long as may be silent.
+    pub http_bytes_per_second_min: u32,
+    /// Bytes of all bodies together.
+    pub http_bodies_bytes_max: usize,
 }
 
 impl Default for DoorLimits {
@@ -58,6 +64,9 @@ impl Default for DoorLimits {
             http_connections_max: 4_096,
             http_connections_per_address_max: 1_024,
             http_head_ms: 30_000,
+            http_silence_ms: 60_000,
+            http_bytes_per_second_min: 500,
+            http_bodies_bytes_max: 256 * 1024 * 1024,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How both file doors turn a request down.
 
-use crate::http::{Answer, bytes_body};
+use crate::http::{Answer, BodyError, bytes_body};
 use hyper::{Response, StatusCode};
 
 /// A refusal with its answer. The codes are those of the storage service that clients of the cloud API upload to.
@@ -13,6 +13,16 @@ pub struct DoorError {
     pub message: String,
     /// Bytes of the file whose end a range is behind.
     total: Option<u64>,
+}
+
+impl From<BodyError> for DoorError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Broken => Self::broken_body(),
+            BodyError::Slow => Self::timeout(),
+            BodyError::Full => Self::unavailable(),
+        }
+    }
 }
 
 impl DoorError {
@@ -85,6 +95,12 @@ impl DoorError {
     /// `why` says what a request for a WebSocket lacks.
     pub fn websocket(why: &str) -> Self {
         Self::new(400, "InvalidArgument", format!("The WebSocket can't be opened: {why}."))
+    }
+
+    /// A body that comes too slowly.
+    pub fn timeout() -> Self {
+        let message = "Your socket connection to the server was not read from or written to within the timeout period.";
+        Self::new(400, "RequestTimeout", message)
     }
 
     pub fn unavailable() -> Self {

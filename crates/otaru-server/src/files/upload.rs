@@ -1,17 +1,15 @@
 //! The upload door: a form with one file, posted to `/`.
 
 use super::{DoorError, Files, Form, NewFile, Urls};
-use crate::http::{Answer, Backend, Incoming, bytes_body};
+use crate::http::{Answer, Backend, Bodies, BodyError, Incoming, Pace, bytes_body};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::BodyExt;
 use hyper::{Request, Response, StatusCode, header, header::HeaderMap};
 use multer::{Field, Multipart};
 use otaru_core::package::Blob;
 use otaru_core::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Longest field beside the file.
 const FIELD_BYTES_MAX: usize = 4 * 1024;
@@ -23,8 +21,8 @@ const UNUSED_BYTES_MAX: u64 = 1024 * 1024;
 const WRITE_BYTES: usize = 256 * 1024;
 /// Bytes of a refused upload that are still read, for clients that only listen after they have sent all.
 const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// A sender that is silent for so long is given up.
-const SILENCE: Duration = Duration::from_mins(1);
+/// Bytes that an upload takes at most while it comes in.
+const ROOM_BYTES: usize = WRITE_BYTES + 1024 * 1024;
 
 /// A ticket as this door checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +35,8 @@ pub struct Ticket {
 /// Why an upload has no answer of success.
 enum Failure {
     Refused(DoorError),
+    /// Nothing more is worth waiting for.
+    Slow(DoorError),
     /// The sender is gone, or so it seems.
     Gone,
 }
@@ -53,7 +53,12 @@ impl From<multer::Error> for Failure {
             multer::Error::StreamReadFailed(cause) if cause.is::<Flood>() => {
                 DoorError::long_field().into()
             }
-            multer::Error::StreamReadFailed(_) => Self::Gone,
+            multer::Error::StreamReadFailed(cause) => {
+                match cause.downcast_ref::<BodyError>().copied() {
+                    Some(error @ (BodyError::Slow | BodyError::Full)) => Self::Slow(error.into()),
+                    Some(BodyError::Broken) | None => Self::Gone,
+                }
+            }
             _ => DoorError::malformed().into(),
         }
     }
@@ -78,18 +83,35 @@ pub async fn upload<B: Backend>(
     backend: &B,
     files: &Files,
     urls: &Urls,
+    bodies: &Arc<Bodies>,
     now: Timestamp,
     request: Request<Incoming>,
 ) -> Result<Answer, DoorError> {
-    let (head, mut body) = request.into_parts();
-    match receive(backend, files, urls, now, &head.headers, &mut body).await {
+    let _room = bodies.room(ROOM_BYTES)?;
+    let (head, body) = request.into_parts();
+    let mut coming = Coming { body, bodies, pace: bodies.pace() };
+    match receive(backend, files, urls, now, &head.headers, &mut coming).await {
         Ok(answer) => Ok(answer),
         Err(Failure::Refused(error)) => {
-            drain(&mut body).await;
+            drain(&mut coming).await;
             Err(error)
         }
+        Err(Failure::Slow(error)) => Err(error),
         // Whatever is answered, nobody reads it.
         Err(Failure::Gone) => Err(DoorError::malformed()),
+    }
+}
+
+/// A body that comes in.
+struct Coming<'a> {
+    body: Incoming,
+    bodies: &'a Bodies,
+    pace: Pace,
+}
+
+impl Coming<'_> {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.bodies.next(&mut self.body, &mut self.pace).await
     }
 }
 
@@ -99,7 +121,7 @@ async fn receive<B: Backend>(
     urls: &Urls,
     now: Timestamp,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut Coming<'_>,
 ) -> Result<Answer, Failure> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let boundary =
@@ -164,26 +186,15 @@ async fn receive<B: Backend>(
 }
 
 /// The chunks of a body, until more of them came in than the allowance.
-fn metered(
-    body: &mut Incoming,
+fn metered<'a>(
+    coming: &'a mut Coming<'_>,
     allowance: Arc<AtomicU64>,
-) -> impl futures_util::Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send
+) -> impl futures_util::Stream<Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>> + Send + 'a
 {
-    futures_util::stream::unfold(body, |body| async move {
-        loop {
-            let frame = match tokio::time::timeout(SILENCE, body.frame()).await {
-                Ok(frame) => frame?,
-                Err(silent) => return Some((Err(silent.into()), body)),
-            };
-            match frame.map(hyper::body::Frame::into_data) {
-                Ok(Ok(chunk)) => return Some((Ok(chunk), body)),
-                // Trailers say nothing here.
-                Ok(Err(_)) => {}
-                Err(error) => return Some((Err(error.into()), body)),
-            }
-        }
+    futures_util::stream::unfold(coming, |coming| async move {
+        Some((coming.next().await.transpose()?, coming))
     })
-    .map(move |chunk: Result<Bytes, Box<dyn std::error::Error + Send + Sync>>| {
+    .map(move |chunk| {
         let chunk = chunk?;
         let length = chunk.len() as u64;
         let spent = allowance
@@ -192,10 +203,10 @@ fn metered(
     })
 }
 
-async fn drain(body: &mut Incoming) {
+async fn drain(coming: &mut Coming<'_>) {
     let mut bytes = 0;
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout(SILENCE, body.frame()).await {
-        bytes += frame.data_ref().map_or(0, Bytes::len);
+    while let Ok(Some(chunk)) = coming.next().await {
+        bytes += chunk.len();
         if bytes > DRAIN_BYTES_MAX {
             return;
         }

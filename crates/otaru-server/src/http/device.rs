@@ -1,6 +1,6 @@
 //! What devices ask for over HTTP. Source: the device protocol reference, dynamic registration.
 
-use super::{Answer, Backend, Incoming, Router, bytes_body, collect};
+use super::{Answer, Backend, BodyError, Incoming, Router, bytes_body};
 use crate::files::DoorError;
 use crate::rpc::params::Params;
 use hyper::{Method, Request, Response, header};
@@ -21,9 +21,12 @@ impl<B: Backend> Router<B> {
         if request.method() != Method::POST {
             return Err(DoorError::method());
         }
-        let body = collect(request.into_body(), FORM_BYTES_MAX).await;
-        let body = body.ok_or_else(DoorError::broken_body)?;
-        let outcome = match read_claim(&body) {
+        let body = match self.bodies.collect(request.into_body(), FORM_BYTES_MAX).await {
+            Ok(body) => Ok(body),
+            Err(BodyError::Full) => Err(RegisterError::Internal),
+            Err(error) => return Err(error.into()),
+        };
+        let outcome = match body.and_then(|body| read_claim(&body.bytes)) {
             Ok(claim) => self
                 .backend
                 .enrol(claim, Grant::Secret)

@@ -3,9 +3,10 @@
 //!
 //! Answers have HTTP status 200 whatever their code: old SDKs read no other.
 
+use super::bodies::{BodyError, Whole};
 use super::device::json;
 use super::upgrade::PeerAddress;
-use super::{Answer, Backend, Incoming, Router, collect};
+use super::{Answer, Backend, Incoming, Router};
 use crate::files::DoorError;
 use crate::metrics::DeviceHttp;
 use hyper::{Method, Request};
@@ -46,8 +47,8 @@ impl<B: Backend> Router<B> {
 
     async fn authenticate(&self, request: Request<Incoming>) -> Result<String, HttpError> {
         let address = address(&request);
-        let body = whole(request.into_body(), PROOF_BYTES_MAX).await?;
-        let claim = HttpClaim::parse(&body)?;
+        let body = self.whole(request.into_body(), PROOF_BYTES_MAX).await?;
+        let claim = HttpClaim::parse(&body.bytes)?;
         let token = self.backend.authenticate(claim, address).await;
         let token = token.unwrap_or(Err(HttpError::Common))?;
         Ok(format!(r#"{{"token":"{token}"}}"#))
@@ -59,8 +60,9 @@ impl<B: Backend> Router<B> {
         let token = Token::parse(token.to_str().map_err(|_| HttpError::Token)?)?;
         // With the slash before it.
         let topic = request.uri().path()[TOPIC_PATH.len() - 1..].to_owned();
-        let payload = whole(request.into_body(), MESSAGE_BYTES_MAX).await?;
-        let told = self.backend.post(token, topic, payload, address).await;
+        let mut payload = self.whole(request.into_body(), MESSAGE_BYTES_MAX).await?;
+        let bytes = std::mem::take(&mut payload.bytes);
+        let told = self.backend.post(token, topic, bytes, address).await;
         let told = told.unwrap_or(Err(HttpError::Common))?;
         let number = self.random.number() >> (u128::BITS - MESSAGE_ID_BITS);
         Ok(match told {
@@ -68,15 +70,18 @@ impl<B: Backend> Router<B> {
             Some(data) => format!(r#"{{"messageId":{number},"data":{data}}}"#),
         })
     }
+
+    /// A body that is all there and not too long.
+    async fn whole(&self, body: Incoming, bytes_max: usize) -> Result<Whole, HttpError> {
+        match self.bodies.collect(body, bytes_max).await {
+            Ok(body) if body.bytes.len() <= bytes_max => Ok(body),
+            Ok(_) | Err(BodyError::Broken | BodyError::Slow) => Err(HttpError::Parameter),
+            Err(BodyError::Full) => Err(HttpError::TooMany),
+        }
+    }
 }
 
 fn address(request: &Request<Incoming>) -> IpAddr {
     let peer = request.extensions().get::<PeerAddress>();
     peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |PeerAddress(peer)| *peer)
-}
-
-/// A body that is all there and not too long.
-async fn whole(body: Incoming, bytes_max: usize) -> Result<Vec<u8>, HttpError> {
-    let body = collect(body, bytes_max).await.filter(|body| body.len() <= bytes_max);
-    body.ok_or(HttpError::Parameter)
 }

@@ -2,6 +2,7 @@
 
 use super::long::{Kept, LongTargets};
 use super::presence::Presence;
+use super::taking::{Taken, Taking};
 use super::turned::turn_away;
 use super::upgrade::PeerAddress;
 use super::{Backend, LongTarget, Router};
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -60,6 +61,7 @@ pub async fn serve<B: Backend>(
                 };
                 // Heads and bodies leave in one piece anyway. The connection works without it too.
                 let _ = socket.set_nodelay(true);
+                limit_stall(&socket, router.limits.http_silence_ms);
                 let (router, tls, stop) = (Arc::clone(&router), tls.clone(), stop.clone());
                 let open = Open::new(router.metrics.clone());
                 connections.spawn(async move {
@@ -100,10 +102,11 @@ async fn connection<B: Backend>(
     let peer = pass.address();
     let presence = Presence::new(pass);
     let kept = Kept::default();
-    let socket = LongTargets::new(socket, kept.clone());
+    let taking = Taking::new(&router.limits, router.clock.clone());
+    let socket = LongTargets::new(socket, kept.clone(), Taken::new(Arc::clone(&taking)));
     let here = Arc::clone(&presence);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let (router, busy) = (Arc::clone(&router), here.begin());
+        let (router, busy, taking) = (Arc::clone(&router), here.begin(), Arc::clone(&taking));
         let target = request.uri().path_and_query();
         if let Some(long) = target.and_then(|target| kept.take(target.as_str())) {
             request.extensions_mut().insert(LongTarget(long));
@@ -111,6 +114,7 @@ async fn connection<B: Backend>(
         request.extensions_mut().insert(PeerAddress(peer));
         async move {
             let answer = router.route(request).await;
+            taking.begin();
             Ok::<_, Infallible>(answer.map(|body| busy.until_sent(body)))
         }
     });
@@ -171,6 +175,22 @@ fn how(error: Option<&hyper::Error>) -> HttpEnded {
         Some(error) if error.is_timeout() => HttpEnded::HeadTimeout,
         Some(error) if error.is_parse_too_large() => HttpEnded::HeadTooLarge,
         Some(error) if error.is_parse() => HttpEnded::Malformed,
+        Some(error) if is_stalled(error) => HttpEnded::Stalled,
         Some(_) => HttpEnded::Broken,
+    }
+}
+
+/// Whether a socket took nothing, or too little.
+fn is_stalled(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &std::io::Error| cause.kind() == std::io::ErrorKind::TimedOut)
+}
+
+/// Lets the system give a socket up whose peer takes nothing of what was sent for so long; 0: for as long as the system likes.
+pub(super) fn limit_stall(socket: &TcpStream, silence_ms: u64) {
+    let silence_ms = u32::try_from(silence_ms).unwrap_or(u32::MAX);
+    // Without it only the least rate holds.
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, silence_ms) {
+        tracing::debug!(%error, "a reader that takes nothing won't be noticed: {error}");
     }
 }

@@ -4,6 +4,7 @@
 //! 64 KiB. [`LongTargets`] stands between it and the socket, follows heads and bodies, and puts a short target in the
 //! place of a long one, under which [`Kept::take`] gives the long one back.
 
+use super::taking::Taken;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -68,12 +69,13 @@ pub(super) struct LongTargets<S> {
     /// What may be read.
     ready: BytesMut,
     heads: u64,
+    taken: Taken,
 }
 
 impl<S> LongTargets<S> {
-    pub fn new(socket: S, kept: Kept) -> Self {
+    pub fn new(socket: S, kept: Kept, taken: Taken) -> Self {
         let (head, ready) = (BytesMut::new(), BytesMut::new());
-        Self { socket, kept, next: Next::Head, head, ready, heads: 0 }
+        Self { socket, kept, next: Next::Head, head, ready, heads: 0, taken }
     }
 
     /// The socket, and what came from it that nobody has read.
@@ -242,7 +244,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LongTargets<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let write = Pin::new(&mut this.socket).poll_write(cx, bytes);
+        this.taken.watch(write, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -258,7 +262,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LongTargets<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, parts)
+        let this = self.get_mut();
+        let write = Pin::new(&mut this.socket).poll_write_vectored(cx, parts);
+        this.taken.watch(write, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -268,12 +274,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LongTargets<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::taking::Taking;
     use super::*;
+    use crate::clock::Clock;
+    use crate::doors::DoorLimits;
 
     /// What comes out when `input` comes in by `step` bytes, and the targets that were kept.
     fn through(input: &[u8], step: usize) -> (String, Vec<String>) {
         let kept = Kept::default();
-        let mut targets = LongTargets::new((), kept.clone());
+        let taken = Taken::new(Taking::new(&DoorLimits::default(), Clock::system()));
+        let mut targets = LongTargets::new((), kept.clone(), taken);
         let mut out = Vec::new();
         let mut taken = Vec::new();
         for chunk in input.chunks(step) {

@@ -3,16 +3,19 @@
 //! A request for a WebSocket on `/` or `/mqtt` is a device, `POST /` with a form of several parts is an upload, everything
 //! else on `/` a signed call, `/d/…` a download, `/auth…` and `/topic/…` are for devices.
 
+mod bodies;
 mod device;
 mod device_api;
 mod listen;
 mod long;
 mod presence;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod turned;
 mod upgrade;
 
+pub use bodies::{Bodies, BodyError, Pace};
 pub use listen::serve;
 pub use upgrade::Devices;
 
@@ -20,9 +23,10 @@ use crate::clock::Clock;
 use crate::doors::{DoorLimits, Guard};
 use crate::files::upload::{Ticket, is_form, upload};
 use crate::files::{DoorError, Files, Urls, download::download};
-use crate::metrics::{FileCode, Metrics};
+use crate::metrics::{FileCode, Metrics, RpcCode};
 use crate::random::Random;
 use crate::rpc;
+use crate::rpc::error::GatewayError;
 use crate::rpc::gateway::{BODY_BYTES_MAX, request_id};
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -33,16 +37,12 @@ use otaru_core::package::Blob;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the body of a request is.
 pub type Incoming = hyper::body::Incoming;
-type BodyError = Box<dyn std::error::Error + Send + Sync>;
-pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+type SendError = Box<dyn std::error::Error + Send + Sync>;
+pub type Body = UnsyncBoxBody<Bytes, SendError>;
 pub type Answer = Response<Body>;
-
-/// A sender that is silent for so long in the middle of a body is given up.
-const SILENCE: Duration = Duration::from_mins(1);
 
 /// The target of a request as it came, where the request has a stand-in for it.
 #[derive(Debug, Clone)]
@@ -110,6 +110,7 @@ pub struct Router<B> {
     /// Who says who may connect; without one anybody may.
     pub guard: Option<Arc<Guard>>,
     pub limits: DoorLimits,
+    pub bodies: Arc<Bodies>,
 }
 
 /// A body that is there already.
@@ -158,13 +159,17 @@ impl<B: Backend> Router<B> {
         if request.method() != Method::POST {
             return Err(DoorError::method());
         }
-        upload(&self.backend, &self.files, &self.urls, now, request).await
+        upload(&self.backend, &self.files, &self.urls, &self.bodies, now, request).await
     }
 
     async fn call(&self, request: Request<Incoming>) -> Result<Answer, DoorError> {
         let (head, body) = request.into_parts();
         // Nobody reads it when the sender is gone; one whose body is malformed does.
-        let body = collect(body, BODY_BYTES_MAX).await.ok_or_else(DoorError::broken_body)?;
+        let body = match self.bodies.collect(body, BODY_BYTES_MAX).await {
+            Ok(whole) => Ok(whole),
+            Err(BodyError::Full) => Err(()),
+            Err(error) => return Err(error.into()),
+        };
         let text =
             |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers: Vec<(String, String)> = head
@@ -176,9 +181,13 @@ impl<B: Backend> Router<B> {
             Some(LongTarget(target)) => target,
             None => head.uri.path_and_query().map_or("/", |target| target.as_str()),
         };
+        let bytes = body.as_ref().map_or(&[][..], |whole| &whole.bytes);
         let incoming =
-            rpc::Incoming { method: head.method.as_str(), target, headers: &headers, body: &body };
-        let answer = self.backend.call(incoming).await;
+            rpc::Incoming { method: head.method.as_str(), target, headers: &headers, body: bytes };
+        let answer = match body {
+            Ok(_) => self.backend.call(incoming).await,
+            Err(()) => self.no_room(&incoming),
+        };
         let mut response = Response::builder().status(answer.status);
         for (name, value) in answer.headers {
             response = response.header(name, value);
@@ -189,18 +198,13 @@ impl<B: Backend> Router<B> {
             DoorError::unavailable()
         })
     }
-}
 
-/// A body, or a little more than the longest one that is accepted; `None` when it breaks off.
-async fn collect(mut body: Incoming, bytes_max: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = tokio::time::timeout(SILENCE, body.frame()).await.ok()? {
-        if let Ok(chunk) = frame.ok()?.into_data() {
-            bytes.extend_from_slice(&chunk);
-        }
-        if bytes.len() > bytes_max {
-            break;
-        }
+    /// The answer to a call for whose body there is no room.
+    fn no_room(&self, call: &rpc::Incoming<'_>) -> rpc::gateway::Answer {
+        self.metrics.rpc_errors.count(RpcCode::Unavailable);
+        let host = call.header("host").unwrap_or_default();
+        let (format, _) = rpc::gateway::check(call, self.clock.now().wall);
+        let id = request_id(self.random.number());
+        rpc::gateway::Answer::error(format, GatewayError::unavailable(), id, host)
     }
-    Some(bytes)
 }

@@ -93,6 +93,10 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::with(&DoorLimits::default())
+    }
+
+    fn with(limits: &DoorLimits) -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -109,7 +113,8 @@ impl Node {
             metrics: crate::metrics::Metrics::default(),
             devices: None,
             guard: None,
-            limits: DoorLimits::default(),
+            limits: *limits,
+            bodies: super::Bodies::new(limits, clock.clone(), crate::metrics::Metrics::default()),
         };
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(serve(Arc::new(router), listener, None, stopped));
@@ -393,4 +398,31 @@ async fn a_device_registers_by_a_form_and_every_answer_is_short_json_with_its_le
     }
     let get = b"GET /auth/register/device HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     assert!(node.send(get).await.starts_with("HTTP/1.1 405 "));
+}
+
+#[tokio::test]
+async fn who_finds_no_room_for_a_body_is_told_so_in_the_words_of_his_door() {
+    let node = Node::with(&DoorLimits { http_bodies_bytes_max: 2, ..DoorLimits::default() });
+    let form = "multipart/form-data; boundary=XX";
+    let plain = "application/x-www-form-urlencoded";
+    for (target, kind, status, body) in [
+        ("/?Action=A&Format=JSON", plain, "503 ", r#""Code":"ServiceUnavailable""#),
+        ("/?Action=A&Format=XML", plain, "503 ", "<Code>ServiceUnavailable</Code>"),
+        ("/", form, "503 ", "<Code>ServiceUnavailable</Code>"),
+        (
+            "/auth/register/device",
+            plain,
+            "200 ",
+            r#"{"code":500,"data":{},"message":"server error"}"#,
+        ),
+        ("/auth", plain, "200 ", r#"{"code":40000,"message":"request too many"}"#),
+    ] {
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: 3\r\n\r\nabc"
+        );
+        let answer = node.send(request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{target}: {answer}");
+        assert!(answer.contains(body), "{target}: {answer}");
+    }
+    assert!(node.get("/?Action=A", "").await.ends_with("GET /?Action=A 0"), "without a body");
 }

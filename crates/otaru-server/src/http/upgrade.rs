@@ -1,5 +1,6 @@
 //! Devices that come by WebSocket. Source: RFC 6455, section 4; MQTT 3.1.1, section 6.
 
+use super::listen::limit_stall;
 use super::long::LongTargets;
 use super::{Answer, Incoming, bytes_body};
 use crate::files::DoorError;
@@ -96,6 +97,8 @@ fn below(upgraded: Upgraded) -> WebSocket {
         .downcast::<TokioIo<LongTargets<Socket>>>()
         .expect("every connection is served on such a socket");
     let (socket, unread) = parts.io.into_inner().into_parts();
+    // Devices have limits of their own.
+    limit_stall(socket.before_write().0, 0);
     WebSocket::new(socket, [&parts.read_buf[..], &unread].concat())
 }
 

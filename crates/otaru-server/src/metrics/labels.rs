@@ -160,6 +160,8 @@ label! {
         Token = "token",
         /// To a topic that the device may not use, or not by HTTP.
         Topic = "topic",
+        /// No room for its body.
+        TooMany = "too_many",
     }
 }
 
@@ -174,6 +176,7 @@ impl DeviceHttp {
             Err(HttpError::NoToken) => Self::NoToken,
             Err(HttpError::Token) => Self::Token,
             Err(HttpError::Publish) => Self::Topic,
+            Err(HttpError::TooMany) => Self::TooMany,
         }
     }
 }
@@ -270,8 +273,20 @@ label! {
         HeadTooLarge = "head_too_large",
         /// Bytes that are no HTTP.
         Malformed = "malformed",
+        /// It took nothing of an answer in its time, or too little.
+        Stalled = "stalled",
         /// The peer closed in the middle, or the socket failed.
         Broken = "broken",
+    }
+}
+
+label! {
+    /// Why the body of a request did not come in.
+    BodyCut "reason" {
+        /// It brought nothing in its time, or too little.
+        Slow = "slow",
+        /// All bodies together took as much as they may.
+        Full = "full",
     }
 }
 
@@ -326,6 +341,7 @@ label! {
         NoSuchKey = "NoSuchKey",
         Method = "MethodNotAllowed",
         Range = "InvalidRange",
+        Timeout = "RequestTimeout",
         Unavailable = "ServiceUnavailable",
         Other = "other",
     }
@@ -413,6 +429,7 @@ mod tests {
             DoorError::method(),
             DoorError::range(1),
             DoorError::unavailable(),
+            DoorError::timeout(),
         ] {
             assert_eq!(FileCode::of(error.code).as_str(), error.code);
         }

@@ -9,8 +9,8 @@ mod listen;
 
 pub use family::By;
 pub use labels::{
-    Delayed, DeviceHttp, Door, Dropped, Ended, Evicted, FileCode, HttpEnded, Phase, Refused,
-    Registered, RpcCode, TlsFailed, TlsKind, Turned,
+    BodyCut, Delayed, DeviceHttp, Door, Dropped, Ended, Evicted, FileCode, HttpEnded, Phase,
+    Refused, Registered, RpcCode, TlsFailed, TlsKind, Turned,
 };
 pub use listen::serve;
 
@@ -39,6 +39,7 @@ pub struct Metrics {
     pub tls_handshakes: By<TlsKind, Counter>,
     pub tls_failed: By<TlsFailed, Counter>,
     pub http_ended: By<HttpEnded, Counter>,
+    pub http_bodies_cut: By<BodyCut, Counter>,
     pub file_errors: By<FileCode, Counter>,
     pub rpc_errors: By<RpcCode, Counter>,
 }
@@ -71,6 +72,7 @@ impl Metrics {
             tls_handshakes,
             tls_failed,
             http_ended,
+            http_bodies_cut,
             file_errors,
             rpc_errors,
         } = self.clone();
@@ -100,7 +102,7 @@ impl Metrics {
         );
         all.register(
             "mqtt_reads_delayed",
-            "Times that a device was not read for a moment",
+            "Times that a device was not read, or not told, for a moment",
             delayed,
         );
         all.register("tls_handshakes", "TLS handshakes that were done", tls_handshakes);
@@ -110,6 +112,7 @@ impl Metrics {
             "Connections to the HTTP listener that ended",
             http_ended,
         );
+        all.register("http_bodies_cut", "Bodies that did not come in", http_bodies_cut);
         all.register(
             "http_requests_refused",
             "Refused uploads, downloads and unknown paths",

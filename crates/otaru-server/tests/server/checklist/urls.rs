@@ -8,7 +8,8 @@ use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
 use otaru_core::time::{HOUR_MS, MINUTE_MS};
 use otaru_server::doors::DoorLimits;
 use otaru_server::files::upload::Ticket;
-use otaru_server::http::{Backend, Router, Unavailable, serve};
+use otaru_server::http::{Backend, Bodies, Router, Unavailable, serve};
+use otaru_server::metrics::Metrics;
 use otaru_server::random::Random;
 use otaru_server::rpc::{Incoming, gateway};
 use std::net::{IpAddr, SocketAddr};
@@ -81,10 +82,11 @@ async fn a_url_is_good_for_24_hours_only_as_it_was_issued_and_gives_ranges() {
         urls: world.urls.clone(),
         clock: world.clock.clone(),
         random: Random::seeded(3),
-        metrics: otaru_server::metrics::Metrics::default(),
+        metrics: Metrics::default(),
         devices: None,
         guard: None,
         limits: DoorLimits::default(),
+        bodies: Bodies::new(&DoorLimits::default(), world.clock.clone(), Metrics::default()),
     };
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(serve(Arc::new(router), listener, None, stopped));

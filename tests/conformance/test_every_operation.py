@@ -72,6 +72,7 @@ def test_every_operation_is_understood(cloud, core):
     package = packages(walk, of)
     jobs(walk, of, lamp, package)
     topic_classes(walk, of)
+    shadows(walk, of, "lamp1")
     messages(walk, of, lamp)
     walk.ok("DeleteDevice", **of, DeviceName="lamp2")
     walk.ok("DeleteOTAFirmware", FirmwareId=package)
@@ -217,6 +218,13 @@ def jobs(walk, of, lamp, package):
     assert len(walk.read("ListOTAJobByFirmware", FirmwareId=job["FirmwareId"], **PAGE)["Data"]["SimpleOTAJobInfo"]) == 2
     walk.ok("CancelOTAStrategyByJob", JobId=dynamic)
     walk.read("ListOTAModuleVersionsByDevice", **lamp, **PAGE)
+
+
+def shadows(walk, of, name):
+    wanted = json.dumps({"method": "update", "state": {"desired": {"color": "green"}}, "version": 1})
+    walk.ok("UpdateDeviceShadow", **of, DeviceName=name, ShadowMessage=wanted, DeltaUpdate="true")
+    shadow = json.loads(walk.read("GetDeviceShadow", **of, DeviceName=name)["ShadowMessage"])
+    assert (shadow["state"], shadow["version"]) == ({"desired": {"color": "green"}}, 1)
 
 
 def topic_classes(walk, of):

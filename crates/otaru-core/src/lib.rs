@@ -23,6 +23,7 @@ pub mod registration;
 pub mod rule;
 pub mod selection;
 pub mod session;
+pub mod shadow;
 pub mod signature;
 pub mod subscription;
 pub mod tag;

@@ -83,6 +83,7 @@ impl App {
         Ok(Ok(id.map(|id| match told {
             Told::Upgrade(upgrade) => upgrade.to_reply(&id),
             Told::Response(response) => response.to_reply(&id),
+            Told::Text(text) => text,
             Told::Nothing | Told::Full => reply(&id, "{}"),
         })))
     }

@@ -5,7 +5,7 @@ use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
 use super::topology::GATEWAY;
-use super::{App, ask, dynamic, push, report, retained, topic_class};
+use super::{App, ask, dynamic, push, report, retained, shadow, topic_class};
 use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, MessagePage, Peer, Report, Resumed, SessionWish,
     SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
@@ -159,6 +159,9 @@ impl Devices for Gatekeeper {
                             let has_room = rows.device(peer.device)?.is_none()
                                 || retained::keep(rows, whose, message, &limits, now)?;
                             if has_room { Told::Nothing } else { Told::Full }
+                        }
+                        Report::Shadow(ask) => {
+                            Told::Text(shadow::answer(rows, peer.device, ask, &limits, now)?)
                         }
                         Report::Ask(ask) => {
                             Told::Response(ask::answer(rows, peer.device, ask, now, &mut effects)?)

@@ -41,6 +41,7 @@ mod retained;
 mod rrpc;
 mod select;
 mod session;
+mod shadow;
 mod status;
 mod subscription;
 mod survey;
@@ -66,6 +67,7 @@ pub use module::{DeviceVersions, ModuleChange, NewModule};
 pub use package::{NewFile, NewPackage, PackageView};
 pub use product::NewProduct;
 pub use rrpc::{RrpcAnswer, RrpcRequest};
+pub use shadow::refused as shadow_refused;
 pub use status::{Statistics, StatusPage};
 pub use subscription::{GroupFilter, NewSubscription};
 pub use task::{TaskFilter, TaskView};
@@ -83,6 +85,7 @@ use block::Blocks;
 use dispatch::Dispatcher;
 use effect::{Effects, Follower};
 use otaru_core::session::SessionLimits;
+use otaru_core::shadow::ShadowLimits;
 use otaru_core::time::Timestamp;
 use std::sync::Arc;
 
@@ -119,6 +122,10 @@ pub struct Limits {
     pub blocks_per_second_total: u32,
     /// Bytes of files that are kept in memory for blocks.
     pub block_cache_bytes: u64,
+    /// Attributes that a shadow's device has reported, and as many that are wanted of it.
+    pub shadow_attributes_max: usize,
+    /// Bytes of a shadow.
+    pub shadow_bytes_max: usize,
     /// Sub-devices of one gateway: attached, and logged in.
     pub sub_devices_max: u32,
     /// Logins of sub-devices per second through one gateway; 0: no cap.
@@ -153,6 +160,8 @@ impl Default for Limits {
             blocks_per_second: 100,
             blocks_per_second_total: 10_000,
             block_cache_bytes: 64 * 1024 * 1024,
+            shadow_attributes_max: ShadowLimits::default().attributes_max,
+            shadow_bytes_max: ShadowLimits::default().bytes_max,
             sub_devices_max: 2_000,
             sub_logins_per_second: 200,
             sub_logins_per_minute: 5,

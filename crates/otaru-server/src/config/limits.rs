@@ -47,6 +47,10 @@ table! {
         sub_logins_per_second: u32 = "limits-sub-logins-per-second", "OTARU_LIMITS_SUB_LOGINS_PER_SECOND", "N";
         /// Logins of one sub-device per minute; 0: no limit [default: 5]
         sub_logins_per_minute: u32 = "limits-sub-logins-per-minute", "OTARU_LIMITS_SUB_LOGINS_PER_MINUTE", "N";
+        /// Attributes that a device has reported to its shadow, and as many that are wanted of it [default: 128]
+        shadow_attributes_max: usize = "limits-shadow-attributes-max", "OTARU_LIMITS_SHADOW_ATTRIBUTES_MAX", "N";
+        /// Bytes of a shadow [default: 16384]
+        shadow_bytes_max: usize = "limits-shadow-bytes-max", "OTARU_LIMITS_SHADOW_BYTES_MAX", "BYTES";
         /// Messages retained of one device, and of the broadcasts of one product; 0: none are [default: 16]
         retained_messages_max: u32 = "limits-retained-messages-max", "OTARU_LIMITS_RETAINED_MESSAGES_MAX", "N";
         /// Bytes of them: topics and payloads [default: 65536]

@@ -111,6 +111,8 @@ enum Reply {
     Id { topic: String, id: serde_json::Value },
     /// On this topic, as if it was pushed.
     Legacy { topic: String },
+    /// On this topic, as it is.
+    Plain { topic: String },
 }
 
 struct Online {

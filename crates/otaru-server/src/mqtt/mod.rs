@@ -36,7 +36,7 @@ pub use posted::{Posted, Said, posted};
 pub use rates::{RateChoice, RateMode};
 pub use registry::{Delivery, Epoch, Peer, Registry};
 pub use rules::RuleBook;
-pub use topics::{broadcast_topic, rrpc_topic, upgrade_topic};
+pub use topics::{broadcast_topic, rrpc_topic, shadow_topic, upgrade_topic};
 pub use websocket::WebSocket;
 
 use crate::clock::Clock;
@@ -46,6 +46,7 @@ use otaru_core::block::BlockRequest;
 use otaru_core::id::{DeviceName, DeviceNo, MessageNo, ProductKey, ProductNo};
 use otaru_core::message::{Ask, Inform, Progress, Response, Upgrade};
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
+use otaru_core::shadow::ShadowAsk;
 use otaru_core::topology::{SubName, TopoAsk, TopoError};
 use otaru_core::version::ModuleName;
 use otaru_mqtt::session::Limits;
@@ -123,6 +124,8 @@ pub enum Report {
     Pull(ModuleName),
     /// It asks for something that is answered with data.
     Ask(Ask),
+    /// It says something of its shadow.
+    Shadow(ShadowAsk),
     /// A message on a topic of its own, for who subscribes later; an empty one ends that.
     Retain(Box<Message>),
 }
@@ -135,6 +138,8 @@ pub enum Told {
     Upgrade(Box<Upgrade>),
     /// To a [`Report::Ask`].
     Response(Response),
+    /// To a [`Report::Shadow`].
+    Text(String),
     /// To a [`Report::Retain`]: there is no room for it.
     Full,
 }

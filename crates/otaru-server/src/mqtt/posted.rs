@@ -5,6 +5,7 @@ use super::topics::{Owner, Uplink, without_query};
 use otaru_core::device_http::HttpError;
 use otaru_core::id::{DeviceName, ProductKey};
 use otaru_core::message::{Ask, Inform, Progress, Request, reply};
+use otaru_core::shadow::ShadowAsk;
 use otaru_core::time::Timestamp;
 use otaru_core::version::ModuleName;
 use serde_json::Value;
@@ -66,6 +67,10 @@ pub fn posted(
                 Err(response) => Ok(Posted::Answered(Some(response.to_reply(&request.id)))),
             }
         }
+        Uplink::Shadow => match ShadowAsk::parse(payload) {
+            Ok(ask) => said(Report::Shadow(ask), Some(Value::Null)),
+            Err(error) => Ok(Posted::Answered(Some(error.to_reply(now)))),
+        },
         Uplink::Time => {
             let sent = serde_json::from_slice::<Value>(payload).ok();
             let sent = sent.and_then(|mut sent| match sent.get_mut("deviceSendTime")?.take() {

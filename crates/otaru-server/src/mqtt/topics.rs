@@ -34,6 +34,8 @@ pub(super) enum Uplink<'a> {
     Topology,
     /// Answers a request of a back end, which this number names.
     Rrpc(i64),
+    /// It says something of its shadow, or asks for it.
+    Shadow,
     /// Another request, by what follows `/thing/`.
     Thing(&'a str),
     /// A topic of the product's own, by what follows `/{ProductKey}/{DeviceName}/`.
@@ -149,10 +151,9 @@ impl Owner {
             }
         } else if self.after("/ext/ntp", topic) == Some("/request") {
             Uplink::Time
-        } else if self.is("/shadow/update", topic)
-            || self.is_below("/ext/session", topic)
-            || self.custom_rrpc(topic).is_some()
-        {
+        } else if self.is("/shadow/update", topic) {
+            Uplink::Shadow
+        } else if self.is_below("/ext/session", topic) || self.custom_rrpc(topic).is_some() {
             Uplink::Unheard
         } else if let Some(tail) = self.tail(topic) {
             Uplink::Custom(tail)
@@ -230,6 +231,16 @@ pub(super) fn time_topic(topic: &str) -> String {
     format!("{}response", topic.strip_suffix("request").unwrap_or(topic))
 }
 
+/// Where a device hears of its shadow.
+pub fn shadow_topic(product_key: &ProductKey, device_name: &DeviceName) -> String {
+    format!("/shadow/get/{product_key}/{device_name}")
+}
+
+/// Where the device that speaks of its shadow on `topic` hears of it.
+pub(super) fn shadow_reply_topic(topic: &str) -> String {
+    without_query(topic).replacen("/update/", "/get/", 1)
+}
+
 /// The topic of a push to a device.
 pub fn upgrade_topic(product_key: &ProductKey, device_name: &DeviceName) -> String {
     format!("/ota/device/upgrade/{product_key}/{device_name}")
@@ -278,7 +289,7 @@ mod tests {
             ("/ext/rrpc/123/a1B2/dev-001/user/x", Rrpc(123)),
             ("/ext/rrpc/123/sys/a1B2/dev-001/x", Rrpc(123)),
             ("/ext/rrpc/x/a1B2/dev-001/user/x", Unheard),
-            ("/shadow/update/a1B2/dev-001", Unheard),
+            ("/shadow/update/a1B2/dev-001", Shadow),
             ("/a1B2/dev-001/user/update", Custom("user/update")),
             ("/a1B2/dev-001/update?_rid=1", Custom("update")),
             ("/a1B2/dev-001/", Foreign),

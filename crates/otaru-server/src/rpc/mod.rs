@@ -27,6 +27,7 @@ pub mod publish;
 pub mod quota;
 pub mod request;
 pub mod rrpc;
+pub mod shadow;
 pub mod status;
 pub mod subscription;
 pub mod tag;

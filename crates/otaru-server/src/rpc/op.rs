@@ -14,7 +14,7 @@ use super::request::ParamRow;
 use super::tree::{FieldRow, Fields};
 use super::{
     batch, device, dynamic_group, file, group, job, module, named_task, package, product, publish,
-    rrpc, status, subscription, tag, task, thing, topic_class, upload,
+    rrpc, shadow, status, subscription, tag, task, thing, topic_class, upload,
 };
 use crate::app::{self, App, Caller};
 
@@ -152,6 +152,7 @@ pub fn all() -> impl Iterator<Item = &'static Op> {
         dynamic_group::OPS,
         tag::OPS,
         topic_class::OPS,
+        shadow::OPS,
         publish::OPS,
         rrpc::OPS,
         file::OPS,

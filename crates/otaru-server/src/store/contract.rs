@@ -7,6 +7,7 @@ mod group;
 mod module;
 mod retained;
 mod session;
+mod shadow;
 mod subscription;
 mod tag;
 mod topic_class;
@@ -63,6 +64,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     file::files_of_a_device_come_back_and_go_with_it(&mut open());
     apply::holds_for(&open);
     retained::retained_messages_come_back_and_go_with_their_owner(&mut open());
+    shadow::a_shadow_comes_back_as_it_was_kept_and_goes_with_its_device(&mut open());
     session::holds_for(&open);
 }
 

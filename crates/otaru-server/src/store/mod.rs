@@ -15,6 +15,7 @@ mod model;
 mod module;
 mod retained;
 mod session;
+mod shadow;
 pub mod sqlite;
 mod subscription;
 mod tag;
@@ -31,6 +32,7 @@ pub use model::*;
 pub use module::{ModuleRows, ModuleView};
 pub use retained::{RetainedRows, RetainedView, Shelf};
 pub use session::{SessionRows, SessionView};
+pub use shadow::{ShadowRows, ShadowView};
 pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
 pub use topic_class::{TopicClassRows, TopicClassView};
@@ -74,6 +76,7 @@ pub trait View:
     + ModuleView
     + RetainedView
     + SessionView
+    + ShadowView
     + SubscriptionView
     + TagView
     + TopicClassView
@@ -204,6 +207,7 @@ pub trait Rows:
     + ModuleRows
     + RetainedRows
     + SessionRows
+    + ShadowRows
     + SubscriptionRows
     + TagRows
     + TopicClassRows

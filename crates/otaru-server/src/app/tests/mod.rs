@@ -175,7 +175,7 @@ impl World {
         let peer = Peer { device: device.no, epoch: Epoch(1) };
         match self.hears(peer, report).await {
             Told::Upgrade(upgrade) => Some(upgrade),
-            Told::Nothing | Told::Full | Told::Response(_) => None,
+            Told::Nothing | Told::Full | Told::Response(_) | Told::Text(_) => None,
         }
     }
 

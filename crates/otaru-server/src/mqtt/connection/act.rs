@@ -4,10 +4,13 @@ use super::kept::FilterAnswer;
 use super::{Answer, Claim, Connection, End, Online, Reply, Waiting};
 use crate::metrics::{Delayed, Dropped, Refused};
 use crate::mqtt::auth::{Credentials, Visitor};
-use crate::mqtt::topics::{Owner, Uplink, named, reply_topic, time_topic, without_query};
+use crate::mqtt::topics::{
+    Owner, Uplink, named, reply_topic, shadow_reply_topic, time_topic, without_query,
+};
 use crate::mqtt::{Devices, Identity, Later, REPORTS_MAX, Report, SessionWish, Told, Unavailable};
 use bytes::Bytes;
 use otaru_core::message::{Ask, Inform, Progress, Request, Response, code, reply};
+use otaru_core::shadow::ShadowAsk;
 use otaru_core::version::ModuleName;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{Connect, ConnectCode, Qos, Reason, Version};
@@ -203,6 +206,17 @@ impl<D: Devices> Connection<D> {
                 }
                 return self.drop_one(ticket, Dropped::Unheard);
             }
+            Uplink::Shadow => {
+                let topic = shadow_reply_topic(topic);
+                match ShadowAsk::parse(payload) {
+                    Ok(ask) => Ok((Report::Shadow(ask), Some(Reply::Plain { topic }))),
+                    Err(error) => {
+                        self.metrics().dropped.count(Dropped::Malformed);
+                        let now = self.gateway.clock.now().wall;
+                        return self.answer(ticket, topic, error.to_reply(now));
+                    }
+                }
+            }
             Uplink::Topology => return self.topology_asked(topic, payload, ticket),
             Uplink::Time => return self.tell_time(topic, ticket, payload),
             Uplink::Custom(tail) => {
@@ -351,6 +365,7 @@ impl<D: Devices> Connection<D> {
                 let text = match told {
                     Told::Upgrade(upgrade) => upgrade.to_reply(&id),
                     Told::Response(response) => response.to_reply(&id),
+                    Told::Text(text) => text,
                     Told::Nothing | Told::Full => reply(&id, "{}"),
                 };
                 self.send(topic, text)
@@ -359,7 +374,8 @@ impl<D: Devices> Connection<D> {
                 let id = self.gateway.clock.now().wall.0;
                 self.send(topic, upgrade.to_push(id))
             }
-            (Some(Reply::Legacy { .. }) | None, _) => Ok(()),
+            (Some(Reply::Plain { topic }), Told::Text(text)) => self.send(topic, text),
+            (Some(Reply::Legacy { .. } | Reply::Plain { .. }) | None, _) => Ok(()),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::mqtt::topics::{Owner, Uplink};
 use crate::mqtt::{Devices, Peer, Report};
 use otaru_core::id::ProductNo;
 use otaru_core::message::{Ask, Inform, Progress, Request};
+use otaru_core::shadow::ShadowAsk;
 use otaru_mqtt::packet::{Reason, Will};
 use std::pin::Pin;
 
@@ -63,6 +64,7 @@ impl<D: Devices> Connection<D> {
             Uplink::Thing(path) => Request::parse(&payload)
                 .and_then(|request| Ask::thing(path, &request).ok())
                 .map(Report::Ask),
+            Uplink::Shadow => ShadowAsk::parse(&payload).ok().map(Report::Shadow),
             Uplink::Pull
             | Uplink::LegacyPull
             | Uplink::Time

@@ -165,12 +165,15 @@ async fn every_message_that_goes_nowhere_is_counted_with_its_reason() {
         ("/no/such/topic".into(), "x", Dropped::Foreign),
         (topic("/ota/device/inform", ""), "{", Dropped::Malformed),
         (topic("/sys", "/thing/ota/firmware/get"), "{", Dropped::Malformed),
-        (topic("/shadow/update", ""), "{}", Dropped::Unheard),
+        (topic("/sys", "/rrpc/response/x"), "{}", Dropped::Unheard),
+        (topic("/shadow/update", ""), "{}", Dropped::Malformed),
     ] {
         let node = Node::new();
         let mut device = node.device("dev-001").await;
         device.publish(&topic, payload, Qos::AtMostOnce).await;
-        if topic.starts_with("/sys/") {
+        if topic.starts_with("/shadow/") {
+            assert_eq!(device.message().await.0, topic.replace("update", "get"));
+        } else if topic.ends_with("/get") {
             // It is told of the refusal.
             assert_eq!(device.message().await.0, format!("{topic}_reply"));
         }

@@ -162,6 +162,7 @@ impl Devices for Arc<Heard> {
                 Report::Progress(it) => format!("{} at {}", peer.device.0, it.step),
                 Report::Pull(module) => format!("{} asks for {module}", peer.device.0),
                 Report::Ask(ask) => format!("{} asks {ask:?}", peer.device.0),
+                Report::Shadow(_) => format!("{} speaks of its shadow", peer.device.0),
                 Report::Retain(message) => format!("{} retains {}", peer.device.0, message.topic),
             });
             let told = match report {
@@ -170,6 +171,7 @@ impl Devices for Arc<Heard> {
                     Some(upgrade) => Told::Upgrade(Box::new(upgrade)),
                     None => Told::Nothing,
                 },
+                Report::Shadow(_) => Told::Text("shadow".into()),
                 Report::Retain(message) if message.payload == "too much" => Told::Full,
                 Report::Retain(message) => {
                     heard.retained.lock().unwrap().push(*message);

@@ -224,7 +224,6 @@ async fn what_means_nothing_is_acknowledged_and_dropped() {
         (topic("/sys", "/rrpc/response/x"), "{}"),
         (topic("/ext/ntp", "/request"), "{}"),
         (topic("/ext/ntp", "/request"), r#"{"deviceSendTime":{}}"#),
-        (topic("/shadow/update", ""), "{}"),
         (topic("", "/user/update"), "{}"),
     ] {
         let id = device.publish(&topic, payload, Qos::AtLeastOnce).await.unwrap();

@@ -11,6 +11,7 @@ mod page;
 mod refusals;
 mod road;
 mod rrpc;
+mod shadows;
 mod shapes;
 pub(in crate::rpc) mod spec;
 mod subscriptions;

@@ -206,6 +206,7 @@ impl FleetRows for Tx<'_> {
         self.run("DELETE FROM device_version WHERE device = ?1", params![no])?;
         self.run("DELETE FROM device_file WHERE device = ?1", params![no])?;
         self.run("DELETE FROM retained WHERE kind = 0 AND owner = ?1", params![no])?;
+        self.run("DELETE FROM shadow WHERE device = ?1", params![no])?;
         self.run("DELETE FROM topology WHERE device = ?1", params![no])?;
         self.run("DELETE FROM topology WHERE gateway = ?1", params![no])?;
         self.delete_session(device.no)?;

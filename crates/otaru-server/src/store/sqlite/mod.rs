@@ -19,6 +19,7 @@ mod retained;
 mod row;
 mod schema;
 mod session;
+mod shadow;
 mod subscription;
 mod tag;
 mod task;

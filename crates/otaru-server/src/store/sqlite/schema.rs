@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0012.sql"),
     include_str!("migrations/0013.sql"),
     include_str!("migrations/0014.sql"),
+    include_str!("migrations/0015.sql"),
 ];
 
 /// Runs the steps that the file has not seen, each in a transaction with its number.

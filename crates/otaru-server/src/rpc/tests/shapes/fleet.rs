@@ -128,6 +128,19 @@ async fn rrpc(walk: &Walk, product: &str) {
     walk.world.app.registry.unplug(&line);
 }
 
+/// What is known of a device, and wanted of it.
+async fn shadows(walk: &Walk, product: &str) {
+    let device = format!("ProductKey={product}&DeviceName=lamp1");
+    let order = |version: u8| {
+        let wanted = format!(
+            "{{\"method\":\"update\",\"state\":{{\"desired\":{{\"a\":1}}}},\"version\":{version}}}"
+        );
+        format!("{device}&DeltaUpdate=true&ShadowMessage={wanted}")
+    };
+    walk.in_turn("UpdateDeviceShadow", [&order(1), &order(2)]).await;
+    walk.both("GetDeviceShadow", &device).await;
+}
+
 /// A message to a device, and files it has sent.
 pub async fn messages(walk: &Walk, product: &str) {
     let topic = format!("TopicFullName=/{product}/lamp1/user/get");
@@ -136,6 +149,7 @@ pub async fn messages(walk: &Walk, product: &str) {
     let news = format!("ProductKey={product}&MessageContent=aGk%3D");
     walk.in_turn("PubBroadcast", [&news, &news]).await;
     rrpc(walk, product).await;
+    shadows(walk, product).await;
     let ticket = "BizCode=DEVICE_JOB_FILE&FileSuffix=bin";
     walk.in_turn("GenerateFileUploadURL", [ticket, ticket]).await;
 

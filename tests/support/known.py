@@ -4,6 +4,7 @@ import json
 import sqlite3
 
 import cloud as clouds
+import postgres
 from server import ROOT
 
 VECTORS = json.loads((ROOT / "tests" / "spec" / "vectors.json").read_text())
@@ -20,14 +21,23 @@ def furnish(server):
         product_key = core.ok("CreateProduct", ProductName=f"{prefix}known", NodeType=node_type)["ProductKey"]
         core.ok("RegisterDevice", ProductKey=product_key, DeviceName=INPUTS[f"{prefix}device_name"])
     assert server.stop() == 0
-    with sqlite3.connect(server.data / "otaru.db") as store:
-        for prefix in ("", "sub_"):
-            who = (INPUTS[f"{prefix}device_secret"], INPUTS[f"{prefix}device_name"])
-            assert store.execute("UPDATE device SET secret = ? WHERE name = ?", who).rowcount == 1
-            what = (INPUTS[f"{prefix}product_key"], INPUTS[f"{prefix}product_secret"], f"{prefix}known")
-            assert store.execute("UPDATE product SET key = ?, secret = ? WHERE name = ?", what).rowcount == 1
-    store.close()
+    for prefix in ("", "sub_"):
+        who = (INPUTS[f"{prefix}device_secret"], INPUTS[f"{prefix}device_name"])
+        change(server, "UPDATE device SET secret = '{}' WHERE name = '{}' RETURNING no", who)
+        what = (INPUTS[f"{prefix}product_key"], INPUTS[f"{prefix}product_secret"], f"{prefix}known")
+        change(server, "UPDATE product SET key = '{}', secret = '{}' WHERE name = '{}' RETURNING no", what)
     server.start()
+
+
+def change(server, statement, values):
+    """Changes one row of a store that no server has."""
+    statement = statement.format(*values)
+    if server.store:
+        assert len(postgres.sql(server.store, f"SET search_path = otaru; {statement}").splitlines()) == 1
+        return
+    with sqlite3.connect(server.data / "otaru.db") as store:
+        assert len(store.execute(statement).fetchall()) == 1
+    store.close()
 
 
 def device(prefix=""):

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import time
 
+import postgres
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY_ID = "otaruTestKeyId"
 KEY_SECRET = "otaruTestKeySecret"
@@ -34,13 +36,16 @@ def wait_for(what, check):
 
 
 class Server:
-    """`otaru serve` on one data folder. `kill` and `start` again keep folder and ports."""
+    """`otaru serve` on one data folder. `kill` and `start` again keep folder and ports.
 
-    def __init__(self, folder, *arguments):
+    `store`: the URL of its database; without one its rows are in the folder, or in a database of the whole suite's."""
+
+    def __init__(self, folder, *arguments, store=None):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
         self.arguments = arguments
+        self.store = store or postgres.database_for(self.data)
         self.process = None
         self.http = self.mqtt = "127.0.0.1:0"
         self.metrics = self.https = self.mqtts = None
@@ -66,6 +71,8 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OTARU_")}
         environment |= {"OTARU_ACCESS_KEY_ID": KEY_ID, "OTARU_ACCESS_KEY_SECRET": KEY_SECRET}
         command = [binary(), "serve", "--data", str(self.data), "--http", self.http, "--mqtt", self.mqtt, *self.arguments]
+        if self.store:
+            command += ["--store", self.store]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
         line = self._ready_line()

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
+use super::engine::{self, Opened};
 use super::serve::folder::Folder;
 use crate::app::operator::{Act, Done, NewKey};
 use crate::app::{App, Credentials, Limits};
@@ -19,7 +20,7 @@ use crate::clock::Clock;
 use crate::files::{Files, Urls};
 use crate::mqtt::Registry;
 use crate::random::Random;
-use crate::store::{Store, sqlite::SqliteEngine};
+use crate::store::postgres::Url;
 
 /// Longest line either way: a list of all keys may be long.
 pub(super) const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -60,13 +61,17 @@ pub(super) struct DataArgs {
         global = true
     )]
     pub data: PathBuf,
+    /// Database of the server, when it has one and does not run
+    #[arg(long, env = "OTARU_STORE", value_name = "URL", hide_env_values = true, global = true)]
+    pub store: Option<Url>,
 }
 
 /// Does one thing with the data of a folder, whether a server runs on it or not.
 ///
 /// # Errors
 /// A sentence when it is refused, or neither the server nor the folder can be reached.
-pub(super) async fn act(data: &Path, act: Act) -> anyhow::Result<Done> {
+pub(super) async fn act(args: &DataArgs, act: Act) -> anyhow::Result<Done> {
+    let data = args.data.as_path();
     let stream = match socket(data) {
         Ok(path) => UnixStream::connect(path).await,
         Err(error) => Err(error),
@@ -76,7 +81,7 @@ pub(super) async fn act(data: &Path, act: Act) -> anyhow::Result<Done> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error)
             .with_context(|| format!("the server of {} is another user's", data.display())),
         // No server, or one that was killed.
-        Err(_) => alone(data, act).await,
+        Err(_) => alone(args, act).await,
     }
 }
 
@@ -93,16 +98,18 @@ async fn ask(mut stream: UnixStream, act: &Act) -> anyhow::Result<Done> {
     }
 }
 
-async fn alone(data: &Path, act: Act) -> anyhow::Result<Done> {
+async fn alone(args: &DataArgs, act: Act) -> anyhow::Result<Done> {
+    let data = args.data.as_path();
+    let known = if args.store.is_some() { "lock" } else { "otaru.db" };
     ensure!(
-        data.join("otaru.db").exists(),
+        data.join(known).exists(),
         "there is no data of a server in {}: say where it is by --data, or start it once",
         data.display()
     );
     let folder = Folder::open(data).context("no server answers, and the folder can't be taken")?;
     let random = Random::system()?;
-    let engine = SqliteEngine::open(&folder.database(), random.clone())?;
-    let (store, handle) = Store::threaded(engine, 1)?;
+    let place = engine::place(&folder, args.store.as_ref())?;
+    let Opened { store, handle, superseded: _ } = engine::open(place, random.clone(), 1).await?;
     let urls = Urls::new("http://127.0.0.1".to_owned(), folder.secret(&random)?);
     let app = App::new(
         store,

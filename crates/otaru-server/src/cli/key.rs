@@ -103,7 +103,7 @@ impl From<Command> for Act {
 /// # Errors
 /// A sentence when it is refused, or there is no data.
 pub async fn run(args: KeyArgs) -> anyhow::Result<()> {
-    let text = match admin::act(&args.data.data, args.command.into()).await? {
+    let text = match admin::act(&args.data, args.command.into()).await? {
         Done::Keys(keys) => table(&keys),
         Done::NewKey(key) => shown(&key),
         Done::Nothing => return Ok(()),

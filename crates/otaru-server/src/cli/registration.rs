@@ -63,7 +63,7 @@ impl From<Registration> for Mode {
 /// A sentence when it is refused, or there is no data.
 pub async fn run(args: RegistrationArgs) -> anyhow::Result<()> {
     let act = Act::Registration { product_key: args.product_key, mode: args.mode };
-    let Done::Registration(mode) = admin::act(&args.data.data, act).await? else {
+    let Done::Registration(mode) = admin::act(&args.data, act).await? else {
         bail!("the server answers something else");
     };
     Ok(writeln!(io::stdout(), "{}", Registration::from(mode).as_wire())?)

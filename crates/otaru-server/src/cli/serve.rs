@@ -6,6 +6,7 @@ mod listeners;
 #[cfg(test)]
 mod tests;
 
+use super::engine::{self, Opened};
 use crate::app::{App, Credentials, Gatekeeper};
 use crate::clock::Clock;
 use crate::config::{Config, Settings};
@@ -19,7 +20,7 @@ use crate::mqtt::{self, Gateway, Link, Registry};
 use crate::random::Random;
 use crate::rpc::quota::Quotas;
 use crate::rpc::{self, Rpc};
-use crate::store::{Store, StoreHandle, sqlite::SqliteEngine};
+use crate::store::StoreHandle;
 use crate::tls::Acceptor;
 use admin::Admin;
 use anyhow::{Context, bail, ensure};
@@ -154,9 +155,9 @@ impl Server {
         let secret = folder.secret(&random)?;
         let key = folder.access_key(key, &random)?;
 
-        let engine = SqliteEngine::open(&folder.database(), random.clone())
-            .with_context(|| format!("{} can't be opened", folder.database().display()))?;
-        let (store, store_handle) = Store::threaded(engine, READERS)?;
+        let place = engine::place(&folder, config.store.as_ref())?;
+        let Opened { store, handle: store_handle, superseded } =
+            engine::open(place.clone(), random.clone(), READERS).await?;
         let bases = Bases::new(config.http_base, config.download_base, &listeners);
         let metrics = Metrics::default();
         let urls = Urls::new(bases.callers.clone(), secret)
@@ -189,9 +190,8 @@ impl Server {
         if let Some(kept) = kept {
             ensure!(
                 kept.secret == key.credentials.access_key_secret,
-                "the access key {} has another secret in {}",
-                kept.id,
-                folder.database().display()
+                "the access key {} has another secret in {place}",
+                kept.id
             );
         } else {
             tracing::warn!(
@@ -226,6 +226,12 @@ impl Server {
         };
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        if let Some(superseded) = superseded {
+            tasks.spawn(async move {
+                superseded.notified().await;
+                tracing::error!("another server has taken the database: this one stops");
+            });
+        }
         tasks.spawn(app.clone().run_dispatcher());
         tasks.spawn(app.clone().run_scheduler());
         match Admin::bind(&config.data) {

@@ -108,7 +108,7 @@ impl From<Command> for Act {
 /// # Errors
 /// A sentence when it is refused, or there is no data.
 pub async fn run(args: UserArgs) -> anyhow::Result<()> {
-    let text = match admin::act(&args.data.data, args.command.into()).await? {
+    let text = match admin::act(&args.data, args.command.into()).await? {
         Done::Users(users) => table(&users),
         Done::Nothing => return Ok(()),
         Done::Keys(_) | Done::NewKey(_) | Done::Registration(_) => {

@@ -16,6 +16,7 @@ use crate::doors::DoorLimits;
 use crate::mqtt::{DeviceLimits, RateChoice};
 use crate::rpc::instance::InstanceConfig;
 use crate::rpc::quota::QuotaConfig;
+use crate::store::postgres::{Target, Url};
 use anyhow::{Context, ensure};
 use clap::Args;
 use devices::DeviceSettings;
@@ -76,6 +77,8 @@ const BASE_BYTES_MAX: usize = 128;
 pub struct Config {
     /// Folder of everything that is kept.
     pub data: PathBuf,
+    /// The database that keeps the rows in place of a file in the folder.
+    pub store: Option<Url>,
     pub http: SocketAddr,
     pub mqtt: SocketAddr,
     /// Where calls, uploads and downloads come under TLS; nowhere without it.
@@ -107,6 +110,10 @@ pub struct Settings {
     /// Folder of everything that is kept; made when there is none [default: ./otaru-data]
     #[arg(long, env = "OTARU_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Database of PostgreSQL that keeps all but files and keys, such as `postgres://otaru@db.example.com/otaru`; a password
+    /// is safer in PGPASSWORD than on a command line [default: a file of SQLite in --data]
+    #[arg(long, env = "OTARU_STORE", value_name = "URL", hide_env_values = true)]
+    store: Option<Url>,
     /// Address for API calls, uploads and downloads; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "OTARU_HTTP", value_name = "ADDR")]
     http: Option<SocketAddr>,
@@ -183,6 +190,7 @@ impl Settings {
     fn over(self, below: Self) -> Self {
         Self {
             data: self.data.or(below.data),
+            store: self.store.or(below.store),
             http: self.http.or(below.http),
             mqtt: self.mqtt.or(below.mqtt),
             https: self.https.or(below.https),
@@ -208,8 +216,12 @@ impl Settings {
         let http_base = self.http_base.map(|url| base("http_base", &url)).transpose()?;
         let download_base =
             self.download_base.map(|url| base("download_base", &url)).transpose()?;
+        if let Some(url) = &self.store {
+            Target::parse(url, None).map_err(|error| anyhow::anyhow!("store: {error}"))?;
+        }
         Ok(Config {
             data: self.data.unwrap_or_else(|| "otaru-data".into()),
+            store: self.store,
             http: self.http.unwrap_or_else(|| local(8080)),
             mqtt: self.mqtt.unwrap_or_else(|| local(1883)),
             https: self.https,

@@ -21,6 +21,7 @@ fn nothing_set_is_the_documented_default() {
     let config = Settings::default().check().unwrap();
     let want = Config {
         data: "otaru-data".into(),
+        store: None,
         http: "127.0.0.1:8080".parse().unwrap(),
         mqtt: "127.0.0.1:1883".parse().unwrap(),
         https: None,
@@ -44,6 +45,7 @@ fn nothing_set_is_the_documented_default() {
 fn every_flag_has_a_key_in_the_file() {
     let by_flags = line(&[
         "--data=d",
+        "--store=postgres://otaru@db/otaru",
         "--http=127.0.0.1:0",
         "--mqtt=127.0.0.1:1",
         "--metrics=127.0.0.1:2",
@@ -88,6 +90,7 @@ fn every_flag_has_a_key_in_the_file() {
     ]);
     let by_file = r#"
         data = "d"
+         store = "postgres://otaru@db/otaru"
         http = "127.0.0.1:0"
         mqtt = "127.0.0.1:1"
         metrics = "127.0.0.1:2"

@@ -212,6 +212,14 @@ fn failed(op: &Op, error: AppError) -> Failure {
     match error {
         AppError::Refused(refusal) => refusal.into(),
         AppError::Unavailable(StoreError::Busy) => GatewayError::unavailable().into(),
+        AppError::Unavailable(StoreError::Unreachable(cause)) => {
+            tracing::warn!(
+                action = op.action,
+                "the store can't be reached in `{}`: {cause}",
+                op.action
+            );
+            GatewayError::unavailable().into()
+        }
         AppError::Unavailable(StoreError::Engine(cause)) => {
             tracing::error!(action = op.action, "the store failed in `{}`: {cause}", op.action);
             Refusal::from(op.failure).into()

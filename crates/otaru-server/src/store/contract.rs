@@ -911,31 +911,39 @@ fn a_transaction_sees_its_own_writes(engine: &mut dyn Engine) {
 }
 
 fn a_failed_change_takes_no_other_with_it(engine: impl Engine) {
+    let (store, handle) = Store::threaded(engine, 0).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let (store, run) = Store::inline(engine);
-        let calls = async move {
-            let name = |n: i64| format!("account {n}");
-            let good = store.queue(move |rows| rows.insert_account(&name(1), at(0))).await.unwrap();
-            let bad = store
-                .queue(move |rows| {
-                    rows.insert_account(&name(2), at(0))?;
-                    Err::<(), _>(StoreError::Engine("told to fail".into()))
-                })
-                .await
-                .unwrap();
-            let also_good =
-                store.queue(move |rows| rows.insert_account(&name(3), at(0))).await.unwrap();
-            let (good, bad, also_good) = (good.await, bad.await, also_good.await);
-            assert!(bad.is_err());
-            assert_eq!((good.unwrap(), also_good.unwrap()), (AccountNo(1), AccountNo(2)));
-            assert_eq!(
-                store.view(|view| view.product_count(AccountNo(1), InstanceNo(0))).await.unwrap(),
-                0
-            );
+    runtime.block_on(async move {
+        let name = |n: i64| format!("account {n}");
+        // Holds the writer up until the others wait together.
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let wait = move |_: &mut dyn Rows| Ok(gate.recv().is_err());
+        let first = store.queue(wait).await.unwrap();
+        let good = store.queue(move |rows| rows.insert_account(&name(1), at(0))).await.unwrap();
+        let bad = store
+            .queue(move |rows| {
+                rows.insert_account(&name(2), at(0))?;
+                Err::<(), _>(StoreError::Engine("told to fail".into()))
+            })
+            .await
+            .unwrap();
+        let also_good =
+            store.queue(move |rows| rows.insert_account(&name(3), at(0))).await.unwrap();
+        drop(go);
+        first.await.unwrap();
+        let (good, bad, also_good) = (good.await, bad.await, also_good.await);
+        assert!(bad.is_err());
+        let (good, also_good) = (good.unwrap(), also_good.unwrap());
+        assert!(good < also_good, "{good:?} {also_good:?}");
+        let first = store.view(|view| view.first_account()).await.unwrap();
+        assert_eq!(first.map(|account| account.no), Some(good));
+        let kept = move |view: &mut dyn View| {
+            (good.0..=also_good.0).map(|no| Ok(view.account(AccountNo(no))?.is_some())).collect()
         };
-        tokio::join!(run, calls);
+        let kept: Vec<bool> = store.view(kept).await.unwrap();
+        assert_eq!(kept.iter().filter(|&&is_kept| is_kept).count(), 2);
     });
+    handle.join();
 }
 
 fn a_reader_sees_what_was_committed(engine: &mut dyn Engine) {

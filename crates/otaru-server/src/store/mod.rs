@@ -13,6 +13,7 @@ mod fleet;
 mod group;
 mod model;
 mod module;
+pub mod postgres;
 mod retained;
 mod session;
 mod shadow;
@@ -61,6 +62,9 @@ pub enum StoreError {
     /// The engine failed: disk full, damaged file, broken connection.
     #[error("the store failed: {0}")]
     Engine(String),
+    /// The engine can't be reached now; it is tried again with the next change.
+    #[error("the store can't be reached: {0}")]
+    Unreachable(String),
 }
 
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -248,7 +248,9 @@ fn commit(engine: &mut dyn Engine, mut batch: Vec<Box<dyn Change>>) {
     }
     let outcome =
         engine.transact(&mut |rows| batch.iter_mut().try_for_each(|change| change.run(rows)));
-    if outcome.is_err() && batch.len() > 1 {
+    // But while the engine can't be reached, none has a better chance alone.
+    let is_refused = matches!(outcome, Err(StoreError::Engine(_) | StoreError::Busy));
+    if is_refused && batch.len() > 1 {
         // One change may be what the engine can't do; the others should not fail with it.
         for change in batch {
             commit(engine, vec![change]);

@@ -44,13 +44,17 @@ async fn a_server_keeps_its_folder_and_its_key_over_restarts() {
 mod admin {
     use super::*;
     use crate::app::operator::{Act, Done, NewKey, Owner};
-    use crate::cli::admin::act;
+    use crate::cli::admin::{self, DataArgs};
     use crate::cli::client::{Client, Refused};
     use crate::cli::target::{credentials_of, endpoint_of};
     use crate::rpc::client::{Credentials as Signer, Signing};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn act(data: &Path, what: Act) -> anyhow::Result<Done> {
+        admin::act(&DataArgs { data: data.to_owned(), store: None }, what).await
+    }
 
     async fn new_key(data: &Path, what: Act) -> NewKey {
         match act(data, what).await.unwrap() {

@@ -197,7 +197,7 @@ impl AccountRows for Tx<'_> {
         self.run("DELETE FROM user_product WHERE user = ?1", params![user.0])?;
         for product in products {
             self.run(
-                "INSERT OR IGNORE INTO user_product (user, product) VALUES (?1, ?2)",
+                "INSERT INTO user_product (user, product) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 params![user.0, product.as_str()],
             )?;
         }

@@ -42,7 +42,7 @@ fn read_name(cols: &mut Cols<'_, '_>) -> rusqlite::Result<ApplyName> {
 
 /// The earliest deadline of all batches.
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
-    tx.value("SELECT min(due_at) FROM apply WHERE due_at IS NOT NULL", [])
+    tx.value("SELECT min(due_at) FROM apply WHERE due_at IS NOT NULL", &[])
         .map(|at: Option<i64>| at.map(Timestamp))
 }
 

@@ -8,8 +8,7 @@ use otaru_core::device::Device;
 use otaru_core::id::{AccountNo, ApplyNo, DeviceName, DeviceNo, GroupNo, IotId, ProductNo};
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{params, params_from_iter};
+use rusqlite::{ToSql, params};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -162,10 +161,10 @@ fn walk_of_tags(tags: usize) -> String {
     )
 }
 
-fn tag_params<'t>(realm: Realm, tags: &[&'t (String, String)]) -> Vec<ToSqlOutput<'t>> {
-    let numbers = [realm.account.0, realm.instance.0];
-    let texts = tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]);
-    numbers.into_iter().map(ToSqlOutput::from).chain(texts.map(ToSqlOutput::from)).collect()
+fn tag_params<'t>(realm: &'t Realm, tags: &[&'t (String, String)]) -> Vec<&'t dyn ToSql> {
+    let numbers: [&dyn ToSql; 2] = [&realm.account.0, &realm.instance.0];
+    let texts = tags.iter().flat_map(|(key, value)| [key as &dyn ToSql, value]);
+    numbers.into_iter().chain(texts).collect()
 }
 
 /// Devices of a realm that have all of `tags`, newest first.
@@ -182,16 +181,17 @@ pub fn tagged(
         n + 3,
         n + 4
     );
-    let mut params = tag_params(realm, tags);
-    params.extend([ToSqlOutput::from(page.take), ToSqlOutput::from(skip(page))]);
-    tx.list(&sql, params_from_iter(params), read)
+    let skip = skip(page);
+    let mut params = tag_params(&realm, tags);
+    params.extend([&page.take as &dyn ToSql, &skip]);
+    tx.list(&sql, &params, read)
 }
 
 /// Counts them, as far as it pays.
 pub fn count_tagged(tx: &Tx<'_>, realm: Realm, tags: &[&(String, String)]) -> Result<u64> {
     let sql =
         format!("SELECT count(*) FROM ({} LIMIT {TAGGED_MAX}) page", walk_of_tags(tags.len()));
-    tx.count(&sql, params_from_iter(tag_params(realm, tags)))
+    tx.count(&sql, &tag_params(&realm, tags))
 }
 
 pub fn before(
@@ -225,7 +225,7 @@ pub fn versions(
 }
 
 pub fn last(tx: &Tx<'_>) -> Result<DeviceNo> {
-    tx.value("SELECT coalesce((SELECT max(no) FROM device), 0)", []).map(DeviceNo)
+    tx.value("SELECT coalesce((SELECT max(no) FROM device), 0)", &[]).map(DeviceNo)
 }
 
 pub fn version(tx: &Tx<'_>, device: DeviceNo, module: &ModuleName) -> Result<Option<Version>> {

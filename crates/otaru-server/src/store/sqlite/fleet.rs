@@ -121,7 +121,7 @@ impl FleetView for Tx<'_> {
     fn doomed_product(&mut self) -> Result<Option<ProductNo>> {
         self.one(
             "SELECT no FROM product WHERE doomed_at IS NOT NULL ORDER BY doomed_at LIMIT 1",
-            [],
+            &[],
             |cols| cols.take().map(ProductNo),
         )
     }

@@ -29,7 +29,7 @@ macro_rules! page_of {
         concat!(
             select!("(SELECT no FROM device_group WHERE "),
             $condition,
-            " AND (?1 IS NULL OR instr(name, ?1) > 0) ORDER BY no DESC LIMIT ?2 OFFSET ?3) page
+            " AND (CAST(?1 AS TEXT) IS NULL OR instr(name, ?1) > 0) ORDER BY no DESC LIMIT ?2 OFFSET ?3) page
              CROSS JOIN device_group g ON g.no = page.no ORDER BY page.no DESC"
         )
     };
@@ -87,7 +87,7 @@ impl GroupView for Tx<'_> {
         let GroupFilter { realm: Realm { account, instance }, kind, parent, name } = filter;
         if let Some(parent) = parent {
             let total = self.count(
-                "SELECT count(*) FROM device_group WHERE parent = ?1 AND (?2 IS NULL OR instr(name, ?2) > 0)",
+                "SELECT count(*) FROM device_group WHERE parent = ?1 AND (CAST(?2 AS TEXT) IS NULL OR instr(name, ?2) > 0)",
                 params![parent.0, name],
             )?;
             let page = params![name, page.take, skip(page), parent.0];
@@ -96,7 +96,7 @@ impl GroupView for Tx<'_> {
         let is_dynamic = *kind == GroupKind::Dynamic;
         let total = self.count(
             "SELECT count(*) FROM device_group WHERE account = ?1 AND instance = ?2 AND is_dynamic = ?3
-                 AND (?4 IS NULL OR instr(name, ?4) > 0)",
+                 AND (CAST(?4 AS TEXT) IS NULL OR instr(name, ?4) > 0)",
             params![account.0, instance.0, is_dynamic, name],
         )?;
         let rows = self.list(

@@ -272,7 +272,7 @@ pub fn add_counts(tx: &Tx<'_>, job: JobNo, more: Counts) -> Result<()> {
 
 pub fn planned_tasks(tx: &Tx<'_>, from: Timestamp, until: Timestamp) -> Result<u64> {
     let count: Option<i64> = tx.value(
-        "SELECT sum(c0 + c1 + c2 + c3 + c4 + c5 + c6) FROM job CROSS JOIN job_count ON job_count.job = job.no
+        "SELECT CAST(sum(c0 + c1 + c2 + c3 + c4 + c5 + c6) AS BIGINT) FROM job CROSS JOIN job_count ON job_count.job = job.no
          WHERE schedule_at >= ?1 AND schedule_at < ?2 AND status = 0",
         params![from.0, until.0],
     )?;
@@ -288,7 +288,7 @@ pub fn due(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<JobNo>> {
 }
 
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
-    tx.value("SELECT min(due_at) FROM job WHERE due_at IS NOT NULL", [])
+    tx.value("SELECT min(due_at) FROM job WHERE due_at IS NOT NULL", &[])
         .map(|at: Option<i64>| at.map(Timestamp))
 }
 

@@ -6,6 +6,7 @@
 mod account;
 mod apply;
 mod beside;
+mod conn;
 mod device;
 mod file;
 mod fleet;
@@ -33,11 +34,16 @@ mod upload;
 use super::{Engine, Reader, Result, Rows, StoreError, View};
 use crate::planted::{self, Bug};
 use crate::random::Random;
+pub(super) use conn::Conn;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+#[cfg(test)]
+pub(super) use schema::newest as newest_layout;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use tx::Tx;
+#[cfg(test)]
+pub(super) use tests::columns;
+pub(super) use tx::Tx;
 
 /// Before 3.51.3 two connections that checkpoint and write at once can damage the file (SQLite's document on the
 /// write-ahead log, "the WAL-reset bug").
@@ -172,7 +178,7 @@ impl SqliteEngine {
 impl Engine for SqliteEngine {
     fn transact(&mut self, work: &mut dyn FnMut(&mut dyn Rows) -> Result<()>) -> Result<()> {
         let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
-        let mut tx = Tx::new(&transaction, &self.random);
+        let mut tx = Tx::new(Conn::Sqlite(&transaction), &self.random);
         work(&mut tx)?;
         tx.flush_counts()?;
         drop(tx);
@@ -239,7 +245,7 @@ fn look(
     work: &mut dyn FnMut(&mut dyn View) -> Result<()>,
 ) -> Result<()> {
     let transaction = Transaction::new_unchecked(conn, TransactionBehavior::Deferred)?;
-    let outcome = work(&mut Tx::new(&transaction, random));
+    let outcome = work(&mut Tx::new(Conn::Sqlite(&transaction), random));
     drop(transaction);
     outcome
 }

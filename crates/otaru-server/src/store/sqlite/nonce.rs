@@ -18,7 +18,8 @@ pub fn insert(tx: &Tx<'_>, nonces: &[Nonce]) -> Result<()> {
         // One that expired may be used again before it is purged.
         tx.run(
             "INSERT INTO nonce (access_key, nonce, expires_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (access_key, nonce) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+             ON CONFLICT (access_key, nonce) DO UPDATE SET expires_at = excluded.expires_at
+                 WHERE nonce.expires_at < excluded.expires_at",
             params![access_key, nonce, expires_at.0],
         )?;
     }

@@ -7,7 +7,7 @@ use otaru_core::id::{AccountNo, FirmwareId, PackageNo, ProductNo};
 use otaru_core::package::{Blob, Package, PackageFile, PackageStatus, SignMethod};
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
-use rusqlite::{Params, params};
+use rusqlite::{ToSql, params};
 use std::rc::Rc;
 
 macro_rules! select {
@@ -59,7 +59,7 @@ fn whole(tx: &Tx<'_>, mut package: Package) -> Result<Rc<Package>> {
     Ok(Rc::new(package))
 }
 
-fn one(tx: &Tx<'_>, sql: &str, params: impl Params) -> Result<Option<Rc<Package>>> {
+fn one(tx: &Tx<'_>, sql: &str, params: &[&dyn ToSql]) -> Result<Option<Rc<Package>>> {
     tx.one(sql, params, read)?.map(|package| whole(tx, package)).transpose()
 }
 
@@ -88,7 +88,7 @@ pub fn version_exists(
 ) -> Result<bool> {
     tx.value(
         "SELECT EXISTS (SELECT 1 FROM package WHERE product = ?1 AND dest = ?2 AND module_key = ?3 AND is_delta = ?4
-             AND (is_delta = 0 OR src IS ?5) AND deleted_at IS NULL)",
+             AND (is_delta = 0 OR src IS NOT DISTINCT FROM ?5) AND deleted_at IS NULL)",
         params![product.0, dest.as_str(), module.key(), is_delta, src.map(Version::as_str)],
     )
 }
@@ -106,23 +106,23 @@ pub fn list(tx: &Tx<'_>, filter: &PackageFilter, page: Page) -> Result<Listed<Rc
         (
             select!(
                 "INDEXED BY package_of_product WHERE product = ?3 AND account = ?1 AND instance = ?2
-                 AND (?4 IS NULL OR dest = ?4) AND deleted_at IS NULL AND ?5 IS NULL ORDER BY no DESC LIMIT ?6 OFFSET ?7"
+                 AND (CAST(?4 AS TEXT) IS NULL OR dest = ?4) AND deleted_at IS NULL AND CAST(?5 AS BIGINT) IS NULL ORDER BY no DESC LIMIT ?6 OFFSET ?7"
             ),
             "SELECT count(*) FROM package INDEXED BY package_of_product WHERE product = ?3 AND account = ?1
-             AND instance = ?2 AND (?4 IS NULL OR dest = ?4) AND ?5 IS NULL AND deleted_at IS NULL",
+             AND instance = ?2 AND (CAST(?4 AS TEXT) IS NULL OR dest = ?4) AND CAST(?5 AS BIGINT) IS NULL AND deleted_at IS NULL",
         )
     } else {
         (
             select!(
-                "INDEXED BY package_of_account WHERE account = ?1 AND instance = ?2 AND ?3 IS NULL
-                 AND (?4 IS NULL OR dest = ?4) AND deleted_at IS NULL
-                 AND (?5 IS NULL OR EXISTS (SELECT 1 FROM user_product JOIN product ON product.key = user_product.product
+                "INDEXED BY package_of_account WHERE account = ?1 AND instance = ?2 AND CAST(?3 AS BIGINT) IS NULL
+                 AND (CAST(?4 AS TEXT) IS NULL OR dest = ?4) AND deleted_at IS NULL
+                 AND (CAST(?5 AS BIGINT) IS NULL OR EXISTS (SELECT 1 FROM user_product JOIN product ON product.key = user_product.product
                      WHERE user_product.user = ?5 AND product.no = package.product))
                  ORDER BY no DESC LIMIT ?6 OFFSET ?7"
             ),
             "SELECT count(*) FROM package INDEXED BY package_of_account WHERE account = ?1 AND instance = ?2
-             AND ?3 IS NULL AND (?4 IS NULL OR dest = ?4) AND deleted_at IS NULL
-             AND (?5 IS NULL OR EXISTS (SELECT 1 FROM user_product JOIN product ON product.key = user_product.product
+             AND CAST(?3 AS BIGINT) IS NULL AND (CAST(?4 AS TEXT) IS NULL OR dest = ?4) AND deleted_at IS NULL
+             AND (CAST(?5 AS BIGINT) IS NULL OR EXISTS (SELECT 1 FROM user_product JOIN product ON product.key = user_product.product
                  WHERE user_product.user = ?5 AND product.no = package.product))",
         )
     };

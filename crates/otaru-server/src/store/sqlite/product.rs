@@ -95,7 +95,7 @@ pub fn list(tx: &Tx<'_>, filter: &ProductFilter, page: Page) -> Result<Listed<Rc
         ($head:expr, $index:literal, $kind:literal, $tail:literal) => {
             concat!(
                 $head, " INDEXED BY ", $index, " WHERE account = ?1 AND instance = ?2 AND deleted_at IS NULL AND ", $kind,
-                " AND (?4 IS NULL OR EXISTS (SELECT 1 FROM user_product
+                " AND (CAST(?4 AS BIGINT) IS NULL OR EXISTS (SELECT 1 FROM user_product
                       WHERE user_product.user = ?4 AND user_product.product = product.key)) ",
                 $tail
             )
@@ -113,11 +113,16 @@ pub fn list(tx: &Tx<'_>, filter: &ProductFilter, page: Page) -> Result<Listed<Rc
         )
     } else {
         (
-            matching!("SELECT count(*) FROM product", "product_of_account", "?3 IS NULL", ""),
+            matching!(
+                "SELECT count(*) FROM product",
+                "product_of_account",
+                "CAST(?3 AS TEXT) IS NULL",
+                ""
+            ),
             matching!(
                 select!(""),
                 "product_of_account",
-                "?3 IS NULL",
+                "CAST(?3 AS TEXT) IS NULL",
                 "ORDER BY no DESC LIMIT ?5 OFFSET ?6"
             ),
         )
@@ -130,7 +135,7 @@ pub fn list(tx: &Tx<'_>, filter: &ProductFilter, page: Page) -> Result<Listed<Rc
 
 /// When the oldest deletion that is not carried out was asked for.
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
-    tx.value("SELECT min(doomed_at) FROM product WHERE doomed_at IS NOT NULL", [])
+    tx.value("SELECT min(doomed_at) FROM product WHERE doomed_at IS NOT NULL", &[])
         .map(|at: Option<i64>| at.map(Timestamp))
 }
 

@@ -43,8 +43,10 @@ impl RetainedRows for Tx<'_> {
         let (kind, owner) = key(whose);
         let beside = message.beside.as_deref().cloned().unwrap_or_default();
         self.run(
-            "INSERT OR REPLACE INTO retained (kind, owner, topic, qos, expires_at, beside, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO retained (kind, owner, topic, qos, expires_at, beside, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (kind, owner, topic) DO UPDATE SET qos = excluded.qos, expires_at = excluded.expires_at,
+                 beside = excluded.beside, payload = excluded.payload",
             params![
                 kind,
                 owner,

@@ -2,25 +2,43 @@
 
 use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
-use rusqlite::types::{FromSql, Type};
+use rusqlite::types::{FromSql, FromSqlError, Type, Value, ValueRef};
 use rusqlite::{Error, Result, Row};
 use std::str::FromStr;
 
 /// The columns of a row that are still to be read.
 pub struct Cols<'r, 's> {
-    row: &'r Row<'s>,
+    row: Source<'r, 's>,
     at: usize,
+}
+
+enum Source<'r, 's> {
+    Row(&'r Row<'s>),
+    Values(&'r [Value]),
 }
 
 impl<'r, 's> Cols<'r, 's> {
     pub fn new(row: &'r Row<'s>) -> Self {
-        Self { row, at: 0 }
+        Self { row: Source::Row(row), at: 0 }
+    }
+
+    /// A row of an engine that hands out its values.
+    pub fn of_values(values: &'r [Value]) -> Self {
+        Self { row: Source::Values(values), at: 0 }
     }
 
     pub fn take<T: FromSql>(&mut self) -> Result<T> {
         let at = self.at;
         self.at += 1;
-        self.row.get(at)
+        let values = match self.row {
+            Source::Row(row) => return row.get(at),
+            Source::Values(values) => values,
+        };
+        let value = ValueRef::from(values.get(at).ok_or(Error::InvalidColumnIndex(at))?);
+        T::column_result(value).map_err(|error| match error {
+            FromSqlError::OutOfRange(number) => Error::IntegralValueOutOfRange(at, number),
+            other => Error::FromSqlConversionFailure(at, value.data_type(), other.into()),
+        })
     }
 
     pub fn time(&mut self) -> Result<Timestamp> {

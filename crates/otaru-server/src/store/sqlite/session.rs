@@ -103,7 +103,7 @@ impl SessionView for Tx<'_> {
 
     fn sessions_held(&mut self) -> Result<Held> {
         let held =
-            self.one("SELECT messages, bytes FROM session_total WHERE no = 1", [], read_held)?;
+            self.one("SELECT messages, bytes FROM session_total WHERE no = 1", &[], read_held)?;
         Ok(held.unwrap_or_default())
     }
 

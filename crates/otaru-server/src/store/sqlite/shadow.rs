@@ -19,7 +19,8 @@ impl ShadowView for Tx<'_> {
 impl ShadowRows for Tx<'_> {
     fn put_shadow(&mut self, device: DeviceNo, shadow: &Shadow) -> Result<()> {
         self.run(
-            "INSERT OR REPLACE INTO shadow (device, document) VALUES (?1, ?2)",
+            "INSERT INTO shadow (device, document) VALUES (?1, ?2)
+             ON CONFLICT (device) DO UPDATE SET document = excluded.document",
             params![device.0, shadow.to_document()],
         )?;
         Ok(())

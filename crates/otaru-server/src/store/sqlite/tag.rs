@@ -91,7 +91,7 @@ impl TagRows for Tx<'_> {
         )?;
         self.run(
             "INSERT INTO device_tag_count (account, instance, key, value, devices) VALUES (?1, ?2, ?3, ?4, 1)
-             ON CONFLICT (account, instance, key, value) DO UPDATE SET devices = devices + 1",
+             ON CONFLICT (account, instance, key, value) DO UPDATE SET devices = device_tag_count.devices + 1",
             params![realm.account.0, realm.instance.0, key, value],
         )?;
         Ok(())

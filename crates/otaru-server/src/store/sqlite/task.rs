@@ -146,7 +146,7 @@ pub fn due(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<TaskNo>> {
 }
 
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<Timestamp>> {
-    tx.value("SELECT min(due_at) FROM task WHERE due_at IS NOT NULL", [])
+    tx.value("SELECT min(due_at) FROM task WHERE due_at IS NOT NULL", &[])
         .map(|at: Option<i64>| at.map(Timestamp))
 }
 
@@ -232,7 +232,7 @@ pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
             ($more:literal) => {
                 concat!(
                     "UPDATE task SET progress = ?2, failed_tries = ?3, told = ?4, retry_at = ?5, timeout_at = ?6, ",
-                    "reason = ?7, modified_at = ?8", $more, " WHERE no = ?1 AND ?9 = ?9 AND ?10 IS ?10"
+                    "reason = ?7, modified_at = ?8", $more, " WHERE no = ?1 AND ?9 = ?9 AND CAST(?10 AS BIGINT) IS NOT DISTINCT FROM CAST(?10 AS BIGINT)"
                 )
             };
         }

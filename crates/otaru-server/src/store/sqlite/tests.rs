@@ -22,6 +22,16 @@ pub fn assert_walks_indexes(conn: &Connection, sql: &str) {
     }
 }
 
+/// Tables and columns of a new file, by name.
+pub fn columns(path: &Path) -> Vec<(String, String)> {
+    let engine = SqliteEngine::open(path, Random::seeded(1)).unwrap();
+    let sql = "SELECT t.name, c.name FROM pragma_table_list t JOIN pragma_table_xinfo(t.name) c
+         WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite%' ORDER BY 1, 2";
+    let mut statement = engine.conn.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.collect::<rusqlite::Result<_>>().unwrap()
+}
+
 fn open(folder: &tempfile::TempDir, name: &str) -> SqliteEngine {
     SqliteEngine::open(&folder.path().join(name), Random::seeded(1)).unwrap()
 }

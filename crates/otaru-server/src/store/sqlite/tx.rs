@@ -3,6 +3,7 @@
 use super::super::{
     Listed, ModuleRows, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View,
 };
+use super::conn::Conn;
 use super::row::Cols;
 use super::{apply, device, job, nonce, package, product, task, upload};
 use crate::planted::{self, Bug};
@@ -21,8 +22,8 @@ use otaru_core::product::Product;
 use otaru_core::task::{Task, TaskStatus};
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
+use rusqlite::ToSql;
 use rusqlite::types::FromSql;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -30,7 +31,7 @@ use std::rc::Rc;
 const CACHED: usize = 1_024;
 
 pub struct Tx<'c> {
-    conn: &'c Connection,
+    conn: Conn<'c>,
     random: &'c Random,
     products: Map<ProductNo, Option<Rc<Product>>>,
     packages: Map<PackageNo, Option<Rc<Package>>>,
@@ -46,7 +47,7 @@ pub fn skip(page: Page) -> i64 {
 }
 
 impl<'c> Tx<'c> {
-    pub fn new(conn: &'c Connection, random: &'c Random) -> Self {
+    pub fn new(conn: Conn<'c>, random: &'c Random) -> Self {
         Self {
             conn,
             random,
@@ -58,47 +59,40 @@ impl<'c> Tx<'c> {
         }
     }
 
-    fn statement(&self, sql: &str) -> Result<CachedStatement<'c>> {
-        #[cfg(test)]
-        super::tests::assert_walks_indexes(self.conn, sql);
-        Ok(self.conn.prepare_cached(sql)?)
-    }
-
     pub fn one<T>(
         &self,
         sql: &str,
-        params: impl Params,
+        params: &[&dyn ToSql],
         read: impl FnOnce(&mut Cols<'_, '_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        Ok(self.statement(sql)?.query_row(params, |row| read(&mut Cols::new(row))).optional()?)
+        self.conn.one(sql, params, read)
     }
 
     pub fn list<T>(
         &self,
         sql: &str,
-        params: impl Params,
-        mut read: impl FnMut(&mut Cols<'_, '_>) -> rusqlite::Result<T>,
+        params: &[&dyn ToSql],
+        read: impl FnMut(&mut Cols<'_, '_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        let mut statement = self.statement(sql)?;
-        let rows = statement.query_map(params, |row| read(&mut Cols::new(row)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        self.conn.list(sql, params, read)
     }
 
     /// The one value of a query that always has one.
-    pub fn value<T: FromSql>(&self, sql: &str, params: impl Params) -> Result<T> {
-        Ok(self.statement(sql)?.query_row(params, |row| row.get(0))?)
+    pub fn value<T: FromSql>(&self, sql: &str, params: &[&dyn ToSql]) -> Result<T> {
+        let value = self.conn.one(sql, params, take_first)?;
+        value.ok_or_else(|| StoreError::Engine(format!("a query gave no row: {sql}")))
     }
 
-    pub fn count(&self, sql: &str, params: impl Params) -> Result<u64> {
+    pub fn count(&self, sql: &str, params: &[&dyn ToSql]) -> Result<u64> {
         self.value::<i64>(sql, params).map(|n| u64::try_from(n).unwrap_or(0))
     }
 
-    pub fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
-        Ok(self.statement(sql)?.execute(params)?)
+    pub fn run(&self, sql: &str, params: &[&dyn ToSql]) -> Result<usize> {
+        self.conn.run(sql, params)
     }
 
     /// Changes a row that must be there.
-    pub fn run_one(&self, sql: &str, params: impl Params) -> Result<()> {
+    pub fn run_one(&self, sql: &str, params: &[&dyn ToSql]) -> Result<()> {
         match self.run(sql, params)? {
             1 => Ok(()),
             _ => Err(StoreError::Engine(format!("a row to change is not there: {sql}"))),
@@ -106,8 +100,8 @@ impl<'c> Tx<'c> {
     }
 
     /// Inserts a row and returns its number.
-    pub fn insert(&self, sql: &str, params: impl Params) -> Result<i64> {
-        Ok(self.statement(sql)?.insert(params)?)
+    pub fn insert(&self, sql: &str, params: &[&dyn ToSql]) -> Result<i64> {
+        self.conn.insert(sql, params)
     }
 
     /// A product's row is about to change.
@@ -124,6 +118,10 @@ impl<'c> Tx<'c> {
         }
         Ok(())
     }
+}
+
+fn take_first<T: FromSql>(cols: &mut Cols<'_, '_>) -> rusqlite::Result<T> {
+    cols.take()
 }
 
 pub(super) fn remember<K: std::hash::Hash + Eq, V>(cache: &mut Map<K, V>, key: K, value: V) {

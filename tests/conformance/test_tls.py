@@ -254,3 +254,40 @@ class Ours:
         more += ["-CA", self.ca, "-CAkey", self.ca_key]
         self.run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", *more,
                  "-keyout", self.key, "-out", self.certificate)  # fmt: skip
+
+
+def test_a_simulated_device_upgrades_under_tls(tls_server, secure):
+    device = secure.device()
+    firmware, _ = secure.package("2.0.0")
+    job = secure.static_job(firmware, [device["DeviceName"]])
+    arguments = ["--mqtt", tls_server.mqtts, "--product-key", device["ProductKey"], "--device-name", device["DeviceName"]]
+    arguments += ["--device-secret", device["DeviceSecret"], "--tls-ca", str(tls_server.ca), "--once"]
+    done = subprocess.run([binary(), "device", *arguments], capture_output=True, text=True, timeout=HANG_SECONDS)
+    assert done.returncode == 0, done.stderr
+    wait_for("success", lambda: of_status(secure.task(job), "SUCCEEDED"))
+
+
+def test_the_load_generator_fetches_packages_under_tls(tls_server):
+    target = ["--data", str(tls_server.data), "--tls-ca", str(tls_server.ca)]
+    environment = os.environ | {"OTARU_ACCESS_KEY_ID": KEY_ID, "OTARU_ACCESS_KEY_SECRET": KEY_SECRET}
+
+    def fleet(*arguments):
+        done = subprocess.run([binary(), "fleet", *arguments], capture_output=True, text=True, env=environment, timeout=2 * HANG_SECONDS)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    figures = fleet("upgrade", "--devices", "10", "--bytes", "10000", *target)
+    assert (figures["done"], figures["failed"]) == (10, 0), figures
+    fresh = Fleet(clouds.Core(tls_server.http))
+    firmware, content = fresh.package("2.0.0", b"x" * 50_000)
+    device = fresh.device()
+    fresh.static_job(firmware, [device["DeviceName"]])
+    wire = WireDevice(tls_server, device)
+    assert wire.connect() == 0
+    wire.report_version("1.0.0")
+    url = wire.next_push()["data"]["url"]
+    wire.close()
+    assert url.startswith("https://")
+    for more in ([], ["--range", "20000"]):
+        figures = fleet("download", url, "--clients", "2", "--seconds", "1", "--tls-ca", str(tls_server.ca), *more)
+        assert figures["failed"] == 0 and figures["bytes"] >= len(content), figures

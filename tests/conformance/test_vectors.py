@@ -8,7 +8,7 @@ import cloud as clouds
 import known
 from device import WireDevice
 from known import INPUTS, VECTORS
-from server import Server, wait_for
+from server import ROOT, Server, wait_for
 from wire import Dialogue
 
 
@@ -120,3 +120,30 @@ def test_a_request_for_a_block_with_a_superfluous_comma_is_answered(known_server
     length = int.from_bytes(frame[:2], "big")
     # The stream is nobody's here. What is read of a file is compared with the vector where the frames are made.
     assert (json.loads(frame[2 : 2 + length])["code"], frame[2 + length :]) == (460, b"\x00\x00")
+
+
+# Whose test goes through all vectors of a section; most are met in this folder too.
+TESTED = {
+    "mqtt_auth": "crates/otaru-server/src/mqtt/auth.rs",
+    "mqtt_auth_published": "crates/otaru-core/src/signature/device.rs",
+    "tls_psk": "crates/otaru-core/src/signature/psk.rs",
+    "dynreg": "tests/conformance/test_registration.py",
+    "mqtt_connwl": "crates/otaru-server/src/mqtt/auth.rs",
+    "https_auth": "tests/conformance/test_http_device.py",
+    "gateway": "crates/otaru-core/src/topology.rs",
+    "mqtt_download": "crates/otaru-core/src/block.rs",
+    "observed_payloads": "tests/conformance/test_vectors.py",
+}
+# What Otaru doesn't speak, as docs/compatibility.md says.
+LEFT_OUT = {"coap": "CoAP", "amqp_auth": "AMQP"}
+# What the vectors themselves are about.
+BESIDE = {"format", "how_legend", "note", "inputs"}
+
+
+def test_every_vector_is_tested_or_named_as_left_out():
+    assert set(VECTORS) == set(TESTED) | set(LEFT_OUT) | BESIDE
+    for section, path in TESTED.items():
+        assert f'["{section}"]' in (ROOT / path).read_text(), section
+    said = (ROOT / "docs" / "compatibility.md").read_text().split("## What is not there")[1].split("\n## ")[0]
+    for name in LEFT_OUT.values():
+        assert f"- {name}" in said or f" {name}" in said, name

@@ -166,6 +166,7 @@ impl Demo {
             product_key: self.product_key.clone(),
             device_name: name.to_owned(),
             device_secret: text(&reply, &["Data", "DeviceSecret"])?,
+            caller: None,
         })
     }
 

@@ -1,12 +1,11 @@
 //! A simulated device over real MQTT: connects, reports its version, upgrades when it is told to.
 
+use super::web::download;
+use crate::socket::Socket;
+use crate::tls::Caller;
 use anyhow::{Context, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use clap::Args;
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
 use md5::{Digest, Md5};
 use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_mqtt::client::{Client, ClientEvent};
@@ -14,6 +13,7 @@ use otaru_mqtt::packet::{ByteString, Connect, ConnectCode, Qos};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -34,6 +34,9 @@ pub struct DeviceArgs {
     device_name: String,
     #[arg(long, env = "OTARU_DEVICE_SECRET", value_name = "SECRET", hide_env_values = true)]
     device_secret: String,
+    /// Connect and download under TLS, and trust this CA, as `otaru ca` prints it
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     /// Version to start from.
     #[arg(long, default_value = "1.0.0")]
     version: String,
@@ -51,9 +54,11 @@ pub struct DeviceArgs {
 /// When the server refuses the device, ends the connection, or sends what is no upgrade.
 #[allow(clippy::print_stdout, reason = "a command prints")]
 pub async fn command(args: DeviceArgs) -> anyhow::Result<()> {
-    let DeviceArgs { mqtt, product_key, device_name, device_secret, mut version, fail, once } =
+    let DeviceArgs { mqtt, product_key, device_name, device_secret, tls_ca, mut version, .. } =
         args;
-    let identity = Identity { mqtt, product_key, device_name, device_secret };
+    let DeviceArgs { fail, once, .. } = args;
+    let caller = tls_ca.map(|ca| Caller::open(&ca, None)).transpose()?;
+    let identity = Identity { mqtt, product_key, device_name, device_secret, caller };
     let behaviour = if fail { Behaviour::Fails } else { Behaviour::Upgrades };
     loop {
         let mut reached = None;
@@ -83,6 +88,8 @@ pub struct Identity {
     pub product_key: String,
     pub device_name: String,
     pub device_secret: String,
+    /// For connections and downloads under TLS; without it they are plain.
+    pub caller: Option<Caller>,
 }
 
 /// What a device does when it is told to upgrade.
@@ -107,7 +114,7 @@ pub enum Step {
 const PING_SECONDS: u64 = 60;
 
 struct Session {
-    stream: TcpStream,
+    stream: Socket,
     client: Client,
     out: BytesMut,
     next_id: u64,
@@ -150,7 +157,7 @@ pub async fn run(
     }
     session.say(&progress, &json!({ "step": "1", "desc": "" })).await?;
     let url = text("url").context("the upgrade names no single file")?;
-    let content = download(&url).await?;
+    let content = download(&url, identity.caller.as_ref()).await?;
     let digest = match text("signMethod").as_deref() {
         Some("SHA256") => hex::encode(Sha256::digest(&content)),
         _ => hex::encode(Md5::digest(&content)),
@@ -175,28 +182,24 @@ pub async fn run(
     session.close().await
 }
 
-/// Downloads a whole file.
-///
-/// # Errors
-/// When the server does not answer with the file.
-pub(super) async fn download(url: &str) -> anyhow::Result<Bytes> {
-    let client = HttpClient::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let request = Request::get(url).body(Empty::new()).context("the URL of the package")?;
-    let response = client.request(request).await.context("downloading the package")?;
-    ensure!(response.status().is_success(), "the package was answered with {}", response.status());
-    Ok(response.into_body().collect().await.context("downloading the package")?.to_bytes())
-}
-
 impl Session {
     async fn connect(identity: &Identity) -> anyhow::Result<Self> {
-        let Identity { mqtt, product_key, device_name, device_secret } = identity;
-        let stream =
+        let Identity { mqtt, product_key, device_name, device_secret, caller } = identity;
+        let tcp =
             TcpStream::connect(mqtt).await.with_context(|| format!("connecting to {mqtt}"))?;
+        let stream = match caller {
+            Some(caller) => caller.connect(tcp).await.context("shaking hands")?.into(),
+            None => Socket::from(tcp),
+        };
         let base = format!("{product_key}.{device_name}");
         let signed = connect_content(&base, device_name, product_key, None);
         let password = SignMethod::Sha256.sign(device_secret, &signed);
         let connect = Connect {
-            client_id: format!("{base}|securemode=3,signmethod=hmacsha256|").into(),
+            client_id: format!(
+                "{base}|securemode={},signmethod=hmacsha256|",
+                if caller.is_some() { 2 } else { 3 }
+            )
+            .into(),
             username: Some(format!("{device_name}&{product_key}").into()),
             password: Some(password.into_bytes().into()),
             clean_session: true,

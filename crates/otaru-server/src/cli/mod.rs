@@ -14,3 +14,4 @@ pub mod registration;
 pub mod serve;
 mod target;
 pub mod user;
+mod web;

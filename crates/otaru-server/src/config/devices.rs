@@ -8,6 +8,8 @@ use anyhow::ensure;
 const CONNECT_BYTES_LEAST: usize = 512;
 /// Most bytes of a CONNECT: what is read at once.
 const CONNECT_BYTES_MOST: usize = 64 * 1024;
+/// Most bytes of properties: together with the largest message they fit into a packet.
+const PROPERTIES_BYTES_MOST: usize = 1024 * 1024;
 /// Most bytes of a message: MQTT has packets of up to 256 MiB.
 const PAYLOAD_BYTES_MOST: usize = 128 * 1024 * 1024;
 
@@ -30,6 +32,10 @@ table! {
         custom_topic_bytes_max: usize = "devices-custom-topic-bytes-max", "OTARU_DEVICES_CUSTOM_TOPIC_BYTES_MAX", "BYTES";
         /// Slashes of such a topic [default: 7]
         custom_topic_slashes_max: usize = "devices-custom-topic-slashes-max", "OTARU_DEVICES_CUSTOM_TOPIC_SLASHES_MAX", "N";
+        /// Bytes of properties beside a message on MQTT 5.0, up to 1048576 [default: 8192]
+        properties_bytes_max: usize = "devices-properties-bytes-max", "OTARU_DEVICES_PROPERTIES_BYTES_MAX", "BYTES";
+        /// Topics that a device may give an alias on MQTT 5.0, and as many that it may be given one [default: 16]
+        topic_aliases_max: u16 = "devices-topic-aliases-max", "OTARU_DEVICES_TOPIC_ALIASES_MAX", "N";
         /// Topics of one SUBSCRIBE [default: 8]
         filters_per_subscribe_max: usize = "devices-filters-per-subscribe-max", "OTARU_DEVICES_FILTERS_PER_SUBSCRIBE_MAX", "N";
         /// Subscriptions of a device [default: 100]
@@ -64,6 +70,7 @@ impl DeviceSettings {
         )?;
         within("payload_bytes_max", limits.payload_bytes_max, 1, PAYLOAD_BYTES_MOST)?;
         within("topic_bytes_max", limits.topic_bytes_max, 1, usize::from(u16::MAX))?;
+        within("properties_bytes_max", limits.properties_bytes_max, 0, PROPERTIES_BYTES_MOST)?;
         within("in_flight_max", limits.in_flight_max, 1, usize::from(u16::MAX) / 2)?;
         within("backlog_bytes_max", limits.backlog_bytes_max, 1, any)?;
         ensure!(limits.connect_ms > 0, "devices.connect_ms: 0 lets nobody in");

@@ -26,6 +26,10 @@ pub struct DeviceLimits {
     pub custom_topic_bytes_max: usize,
     /// Slashes of topics of a product's own, the first one among them.
     pub custom_topic_slashes_max: usize,
+    /// Bytes of properties beside a message, on MQTT 5.0.
+    pub properties_bytes_max: usize,
+    /// Topics that a device may give an alias, and as many that it may be given one; on MQTT 5.0.
+    pub topic_aliases_max: u16,
     /// Topics that one SUBSCRIBE may name; of a longer one all are refused.
     pub filters_per_subscribe_max: usize,
     /// Subscriptions that a device may have. Each sub-device brings as many along.
@@ -51,6 +55,8 @@ impl Default for DeviceLimits {
             topic_bytes_max: 512,
             custom_topic_bytes_max: TOPIC_BYTES_MAX,
             custom_topic_slashes_max: TOPIC_SLASHES_MAX,
+            properties_bytes_max: 8 * 1024,
+            topic_aliases_max: 16,
             filters_per_subscribe_max: 8,
             subscriptions_max: 100,
             in_flight_max: 100,
@@ -84,7 +90,8 @@ impl DeviceLimits {
             keepalive_s: self.keepalive_s_min..=self.keepalive_s_max,
             downlink_in_flight_max: self.in_flight_max,
             uplink_in_flight_max: self.in_flight_max,
-            ..Limits::default()
+            properties_bytes_max: self.properties_bytes_max,
+            topic_aliases_max: self.topic_aliases_max,
         }
     }
 }

@@ -68,6 +68,11 @@ impl Crowd {
         }))
     }
 
+    /// What opens connections under TLS, if they are to be.
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        self.entrance.caller.as_ref()
+    }
+
     /// Connects a device when its turn comes; what that took counts.
     pub(super) async fn join(&self, nth: usize, device: &Device) -> Option<Line> {
         self.pace.wait().await;

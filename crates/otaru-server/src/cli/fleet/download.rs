@@ -3,22 +3,21 @@
 use super::crowd::Bar;
 use super::figures::{Tally, Watched, rounded};
 use super::{Figures, Watch, named, open_files};
-use crate::cli::client::connector;
+use crate::cli::web::Web;
+
 use crate::clock::Stopwatch;
-use anyhow::{Context, ensure};
-use bytes::Bytes;
+use crate::tls::Caller;
+use anyhow::ensure;
 use clap::Args;
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::BodyExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::JoinSet;
 
 #[derive(Debug, Args)]
 pub(super) struct DownloadArgs {
-    /// What to download, such as the URL of an upgrade message; `http` only
+    /// What to download, such as the URL of an upgrade message
     #[arg(value_name = "URL")]
     url: String,
     /// Clients at once
@@ -30,6 +29,9 @@ pub(super) struct DownloadArgs {
     /// Ask for the file in ranges of so many bytes, one after the other; 0: whole
     #[arg(long, default_value_t = 0, value_name = "BYTES")]
     range: u64,
+    /// Trust this CA for `https`, as `otaru ca` prints it
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     #[command(flatten)]
     pub(super) watch: Watch,
 }
@@ -37,14 +39,16 @@ pub(super) struct DownloadArgs {
 struct Load {
     url: String,
     range: u64,
+    caller: Option<Caller>,
     tally: Tally,
     is_over: AtomicBool,
 }
 
 pub(super) async fn run(args: DownloadArgs, bar: &Bar) -> anyhow::Result<Figures> {
     open_files(args.clients.into())?;
-    let load =
-        Load { url: args.url, range: args.range, tally: Tally::new()?, is_over: false.into() };
+    let caller = args.tls_ca.map(|ca| Caller::open(&ca, None)).transpose()?;
+    let (url, range, tally) = (args.url, args.range, Tally::new()?);
+    let load = Load { url, range, caller, tally, is_over: false.into() };
     let load = Arc::new(load);
     let watched = Watched::start(args.watch.pid)?;
     let mut running = JoinSet::new();
@@ -73,12 +77,11 @@ pub(super) async fn run(args: DownloadArgs, bar: &Bar) -> anyhow::Result<Figures
 impl Load {
     async fn download(&self) {
         // One client has one connection.
-        let client =
-            HttpClient::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector());
+        let mut web = Web::new(self.caller.clone());
         let mut from = 0;
         while !self.is_over.load(Ordering::Relaxed) {
             let watch = Stopwatch::start();
-            match self.part(&client, &mut from).await {
+            match self.part(&mut web, &mut from).await {
                 Ok(bytes) => self.tally.moved(bytes, watch.elapsed()),
                 Err(error) => {
                     self.tally.failed(format!("{error:#}"));
@@ -90,16 +93,9 @@ impl Load {
     }
 
     /// Asks for the next part, and counts its bytes without keeping them.
-    async fn part(
-        &self,
-        client: &HttpClient<hyper_util::client::legacy::connect::HttpConnector, Empty<Bytes>>,
-        from: &mut u64,
-    ) -> anyhow::Result<u64> {
-        let mut request = Request::get(&self.url);
-        if self.range > 0 {
-            request = request.header("range", format!("bytes={from}-{}", *from + self.range - 1));
-        }
-        let response = client.request(request.body(Empty::new()).context("the URL")?).await?;
+    async fn part(&self, web: &mut Web, from: &mut u64) -> anyhow::Result<u64> {
+        let range = (self.range > 0).then(|| format!("bytes={from}-{}", *from + self.range - 1));
+        let response = web.get(&self.url, range.as_deref()).await?;
         let status = response.status();
         ensure!(status.is_success(), "answered with {}", status.as_u16());
         let all = total(&response);

@@ -4,8 +4,8 @@ use super::crowd::{Bar, Crowd, Stage};
 use super::identity::Device;
 use super::line::{Line, LineError};
 use super::{Client, Devices, Figures, client, named, package, text, unique};
-use crate::cli::device::download;
 use crate::cli::target::Target;
+use crate::cli::web::download;
 use crate::clock::Stopwatch;
 use anyhow::Context;
 use clap::Args;
@@ -165,7 +165,7 @@ async fn follow(
     let (version, url, digest) = (text("version")?, text("url")?, text("sign")?);
     let progress = device.topic("progress");
     line.say(&progress, &step(STEPS[0])).await?;
-    let content = download(url).await.map_err(Trouble::Download)?;
+    let content = download(url, crowd.caller()).await.map_err(Trouble::Download)?;
     let found = match text("signMethod")? {
         "SHA256" => hex::encode(Sha256::digest(&content)),
         _ => hex::encode(Md5::digest(&content)),

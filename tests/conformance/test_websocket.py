@@ -1,6 +1,7 @@
 """Devices that come through the HTTP listeners as WebSockets."""
 
 import base64
+import os
 import socket
 import struct
 
@@ -12,6 +13,7 @@ import cloud as clouds
 import metrics
 from device import WireDevice
 from fleet import Fleet, of_status
+from node_device import NEW, OLD, NodeDevice
 from server import HANG_SECONDS, wait_for
 from wire import connect_packet
 
@@ -150,3 +152,19 @@ def test_a_stranger_is_cut_like_one_on_a_socket(tls_server, fleet):
     ours.send_binary(connect_packet(device))
     assert ours.recv_data() == (OPCODE_BINARY, b"\x20\2\0\4")
     assert ours.recv_data() == (OPCODE_CLOSE, struct.pack(">H", 1000))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("sdk", [NEW, OLD])
+def test_the_sdks_for_node_upgrade_through_a_websocket(tls_server, fleet, closing, sdk, tls):
+    device = fleet.device()
+    environment = os.environ | {"NODE_EXTRA_CA_CERTS": str(tls_server.ca)}
+    port = (tls_server.https if tls else tls_server.http).rsplit(":", 1)[1]
+    url = f"wss://localhost:{port}/mqtt" if tls else f"ws://127.0.0.1:{port}/mqtt"
+    node = closing(NodeDevice(tls_server, device, sdk, environment=environment, brokerUrl=url)).connect()
+    node.report_version("1.0.0")
+    firmware, _ = fleet.package("2.0.0")
+    job = fleet.static_job(firmware, [device["DeviceName"]])
+    assert node.next_push()["version"] == "2.0.0"
+    node.report_version("2.0.0")
+    assert of_status(fleet.task(job), "SUCCEEDED")

@@ -15,15 +15,32 @@ const EVERY: StatusSet = StatusSet::of(&TaskStatus::ALL);
 #[derive(Clone)]
 pub struct Wanted {
     pub product: ProductKey,
-    pub devices: Vec<DeviceName>,
+    pub devices: Vec<(DeviceNo, DeviceName)>,
+    /// Devices that are deleted, or may be when nobody knows what came of the call.
+    pub deleted: BTreeMap<DeviceIndex, Deletion>,
     pub packages: Vec<PackageNo>,
     /// Jobs whose creation was answered.
     pub answered: BTreeSet<JobTag>,
 }
 
+/// What came of a call that deletes a device.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    Answered,
+    Unclear,
+}
+
+/// A device as it was found.
+#[derive(Clone, PartialEq)]
+pub struct Found {
+    pub no: DeviceNo,
+    pub version: Option<Version>,
+    pub is_there: bool,
+}
+
 /// The tables at one moment.
 pub struct Scan {
-    pub devices: Vec<(DeviceNo, Option<Version>)>,
+    pub devices: Vec<Found>,
     pub jobs: Vec<ScannedJob>,
 }
 
@@ -49,10 +66,17 @@ impl Scan {
         let product =
             view.product_by_key(&wanted.product)?.ok_or_else(|| gone("the product".into()))?;
         let mut devices = Vec::new();
-        for name in &wanted.devices {
-            let device =
-                view.device_by_name(product.no, name)?.ok_or_else(|| gone(name.to_string()))?;
-            devices.push((device.no, view.version(device.no, &ModuleName::default())?));
+        for (index, &(no, ref name)) in wanted.devices.iter().enumerate() {
+            let is_there = view.device_by_name(product.no, name)?.is_some_and(|it| it.no == no);
+            match wanted.deleted.get(&index) {
+                None if !is_there => return Err(gone(name.to_string())),
+                Some(Deletion::Answered) if is_there => {
+                    return Err(StoreError::Engine(format!("{name} was deleted and is there")));
+                }
+                _ => {}
+            }
+            let version = view.version(no, &ModuleName::default())?;
+            devices.push(Found { no, version, is_there });
         }
         let mut jobs = Vec::new();
         for &package in &wanted.packages {
@@ -81,7 +105,7 @@ impl Scan {
     }
 
     pub fn index_of(&self, device: DeviceNo) -> Option<DeviceIndex> {
-        self.devices.iter().position(|&(no, _)| no == device)
+        self.devices.iter().position(|found| found.no == device)
     }
 
     /// Whether every task has ended and every job that can.
@@ -127,9 +151,14 @@ const QUEUE_MS_MAX: u64 = 40 * 60_000;
 /// What holds at any moment at which nothing is being committed.
 pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Moment) {
     let at_ms = now.at_ms;
-    for (index, (_, version)) in scan.devices.iter().enumerate() {
-        let version = version.as_ref().map(Version::as_str);
-        if !witness.may_be_stored(index, version) {
+    for (index, found) in scan.devices.iter().enumerate() {
+        let version = found.version.as_ref().map(Version::as_str);
+        if !found.is_there {
+            if version.is_some() {
+                let evidence = format!("device {index} is deleted and at {version:?}");
+                witness.accuse(at_ms, "nothing of a deleted device is left", &evidence);
+            }
+        } else if !witness.may_be_stored(index, version) {
             let evidence = format!("device {index} is stored at {version:?}");
             witness.accuse(at_ms, "no acknowledged report is lost", &evidence);
         }
@@ -145,6 +174,9 @@ pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Mom
                 .job
                 .sweep
                 .is_some_and(|sweep| sweep.covers(task.status, task.modified_at, now.wall));
+            if task.status.is_unfinished() {
+                check_holder(scan, job, task, witness, at_ms);
+            }
             if task.status.is_unfinished() && !swept {
                 holders.entry(task.device).or_default().push(job.tag);
             }
@@ -162,6 +194,15 @@ pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Mom
             let evidence = format!("{device:?} has unfinished tasks of jobs {jobs:?}");
             witness.accuse(at_ms, "a device has one unfinished task", &evidence);
         }
+    }
+}
+
+/// A device that goes takes its unfinished tasks along.
+fn check_holder(scan: &Scan, job: &ScannedJob, task: &Task, witness: &mut Witness, at_ms: u64) {
+    let is_gone = |index: DeviceIndex| !scan.devices[index].is_there;
+    if scan.index_of(task.device).is_none_or(is_gone) {
+        let evidence = format!("job {}: {task:?}", job.tag);
+        witness.accuse(at_ms, "a deleted device has no unfinished task", &evidence);
     }
 }
 

@@ -43,6 +43,11 @@ impl Messages {
         self.mail.entry(device).or_default().promised.insert(number);
     }
 
+    /// Nothing is promised to the device any more.
+    pub fn forget(&mut self, device: DeviceIndex) {
+        self.mail.remove(&device);
+    }
+
     pub fn subscribed(&mut self, device: DeviceIndex) {
         self.mail.entry(device).or_default().subscribed = true;
     }

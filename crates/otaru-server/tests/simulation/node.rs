@@ -7,7 +7,9 @@ use crate::invariants::{Scan, Wanted};
 use crate::plan::{JobPlan, PACKAGES, Target};
 use crate::vfs;
 use crate::witness::JobTag;
-use otaru_core::id::{AccountNo, DeviceName, FirmwareId, JobId, PackageNo, ProductKey, ProductNo};
+use otaru_core::id::{
+    AccountNo, DeviceName, DeviceNo, FirmwareId, JobId, PackageNo, ProductKey, ProductNo,
+};
 use otaru_core::job::{DynamicMode, GrayPercent};
 use otaru_core::package::{Blob, Package, PackageFile, PackageStatus, SignMethod};
 use otaru_core::policy::{Policy, RawPolicy, Tag};
@@ -15,11 +17,12 @@ use otaru_core::product::ProductProfile;
 use otaru_core::signature::device::{SignMethod as DeviceSign, connect_content};
 use otaru_core::time::Timestamp;
 use otaru_core::topic::CustomTopic;
+use otaru_core::update::JobUpdate;
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::packet::Qos;
 use otaru_server::app::{
-    self, App, AppError, Caller, CancelFlags, Credentials, Gatekeeper, NewDevice, NewGroup, NewJob,
-    NewProduct,
+    self, App, AppError, Caller, CancelFlags, Credentials, DeviceKey, Gatekeeper, NewDevice,
+    NewGroup, NewJob, NewProduct,
 };
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
@@ -60,6 +63,7 @@ pub struct Seeded {
     pub caller: Caller,
     pub product: ProductKey,
     pub names: Vec<DeviceName>,
+    pub numbers: Vec<DeviceNo>,
     pub logins: Vec<Login>,
     pub packages: Vec<(PackageNo, FirmwareId)>,
     /// A static group that holds every third device.
@@ -209,7 +213,7 @@ impl Node {
         let name = format!("lamp-{attempt}");
         let new = NewProduct { name, profile: ProductProfile::default() };
         let product = self.app.create_product(caller, new).await?;
-        let (mut names, mut logins) = (Vec::new(), Vec::new());
+        let (mut names, mut numbers, mut logins) = (Vec::new(), Vec::new(), Vec::new());
         for n in 0..devices {
             let name: DeviceName = format!("device-{n:04}").parse().expect("a name");
             let new = NewDevice {
@@ -222,12 +226,13 @@ impl Node {
             logins.push(login(&product.key, &name, &secret, n));
             promised.push(Promise { product: product.key.clone(), name: name.clone(), secret });
             names.push(name);
+            numbers.push(device.no);
         }
         let (no, now) = (product.no, self.clock.now().wall);
         let packages =
             self.store.change(move |rows| insert_packages(rows, account, no, attempt, now)).await?;
         let group = self.seed_group(caller, &product.key, &names, attempt).await?;
-        Ok(Seeded { caller, product: product.key, names, logins, packages, group })
+        Ok(Seeded { caller, product: product.key, names, numbers, logins, packages, group })
     }
 
     async fn seed_group(
@@ -248,6 +253,40 @@ impl Node {
 
     pub async fn reupgrade(&self, seeded: &Seeded, job: &JobId, tasks: Vec<String>) -> Answer<()> {
         self.app.reupgrade_tasks(seeded.caller, job.to_string(), tasks).await.into()
+    }
+
+    pub async fn delete_device(&self, seeded: &Seeded, device: usize) -> Answer<()> {
+        let key = DeviceKey {
+            iot_id: None,
+            product_key: Some(seeded.product.to_string()),
+            device_name: Some(seeded.names[device].to_string()),
+        };
+        self.app.delete_device(seeded.caller, key).await.into()
+    }
+
+    /// Gives the job of `plan` another rate.
+    pub async fn update_rate(
+        &self,
+        seeded: &Seeded,
+        (tag, job): (JobTag, &JobId),
+        plan: &JobPlan,
+        per_minute: u32,
+    ) -> Answer<()> {
+        let target = match plan.target {
+            Target::All | Target::Dynamic(_) => "ALL",
+            Target::Gray(_) => "GRAY",
+            Target::Specific(_) | Target::Verify(_) => "SPECIFIC",
+            Target::Group => "GROUP",
+        };
+        let update = JobUpdate {
+            max_per_minute: per_minute,
+            dynamic: plan.is_dynamic(),
+            target: target.to_owned(),
+            timeout_minutes: None,
+            src_versions: None,
+            tags: tags(tag),
+        };
+        self.app.update_job(seeded.caller, job.to_string(), update).await.into()
     }
 
     pub async fn cancel_strategy(&self, seeded: &Seeded, job: &JobId) -> Answer<()> {
@@ -379,6 +418,11 @@ fn target(seeded: &Seeded, plan: &JobPlan) -> app::Target {
     }
 }
 
+/// By which a push says of what job it is.
+fn tags(job: JobTag) -> Vec<Tag> {
+    vec![Tag { key: "job".to_owned(), value: job.to_string() }]
+}
+
 fn policy(tag: JobTag, plan: &JobPlan) -> Policy {
     let raw = RawPolicy {
         need_push: Some(plan.need_push),
@@ -391,6 +435,5 @@ fn policy(tag: JobTag, plan: &JobPlan) -> Policy {
         max_per_minute: plan.per_minute.map(|n| i32::try_from(n).expect("at most 10,000")),
         ..RawPolicy::default()
     };
-    let tags = vec![Tag { key: "job".to_owned(), value: tag.to_string() }];
-    Policy { tags, ..raw.check().expect("plans keep to the ranges") }
+    Policy { tags: tags(tag), ..raw.check().expect("plans keep to the ranges") }
 }

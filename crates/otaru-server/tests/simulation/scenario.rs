@@ -6,18 +6,18 @@ use crate::disk::{Disk, Loss};
 use crate::fault::Fault;
 use crate::fleet::{World, live};
 use crate::invariants::{History, Moment, Scan, Wanted, check, check_final};
-use crate::node::{Answer, LogLimits, Node, Seeded};
-use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan, cancels_everything, draw_cancel};
+use crate::node::{LogLimits, Node, Seeded};
+use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan};
 use crate::witness::{JobTag, Witness};
 use otaru_core::id::JobId;
 use otaru_core::task::TaskStatus;
 use otaru_core::time::Timestamp;
-use otaru_server::app::CancelFlags;
 use otaru_server::clock::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tokio::task::LocalSet;
 
+mod acts;
 mod campaign;
 
 pub use campaign::{At, Run, Trouble, run_campaign};
@@ -110,7 +110,8 @@ impl Scenario {
     fn new(chance: Chance, world: Rc<World>, disk: Disk, node: Node, seeded: Seeded) -> Self {
         let wanted = Wanted {
             product: seeded.product.clone(),
-            devices: seeded.names.clone(),
+            devices: seeded.numbers.iter().copied().zip(seeded.names.clone()).collect(),
+            deleted: BTreeMap::new(),
             packages: seeded.packages.iter().map(|&(no, _)| no).collect(),
             answered: BTreeSet::new(),
         };
@@ -157,7 +158,7 @@ impl Scenario {
                 self.crash().await;
                 continue;
             }
-            match self.chance.below(25) {
+            match self.chance.below(28) {
                 0 => self.crash().await,
                 1 => self.step_clock().await,
                 2 => self.fail_disk().await,
@@ -167,6 +168,8 @@ impl Scenario {
                 15 | 16 => self.reupgrade_some().await,
                 17 => self.cancel_strategy().await,
                 18..=21 => self.publish().await,
+                22 | 23 => self.change_rate().await,
+                24 => self.delete_device().await,
                 _ => {}
             }
             self.look().await;
@@ -296,148 +299,6 @@ impl Scenario {
 
     fn accuse(&self, invariant: &str, evidence: &str) {
         self.world.witness.borrow_mut().accuse(self.world.now_ms(), invariant, evidence);
-    }
-
-    async fn create_job(&mut self) {
-        let plan = JobPlan::draw(&mut self.chance, self.wanted.devices.len());
-        let hangs_up = self.chance.percent(10);
-        self.create(plan, hangs_up).await;
-    }
-
-    async fn create(&mut self, plan: JobPlan, hangs_up: bool) {
-        let Some(node) = &self.node else { return };
-        self.last_tag += 1;
-        let tag = self.last_tag;
-        self.world.note(&format!("create job {tag}: {plan:?}"));
-        if let Some(rate) = plan.per_minute {
-            self.world.witness.borrow_mut().job_has_rate(tag, rate);
-        }
-        if plan.is_plain() {
-            self.world.witness.borrow_mut().job_is_plain(tag);
-        }
-        self.settled_at = self.settled_at.max(self.world.now_ms() + plan.settles_after());
-        let answer = tokio::select! {
-            biased;
-            answer = node.create_job(&self.seeded, tag, &plan) => answer,
-            // The caller is gone as soon as its call is on the way.
-            () = std::future::ready(()), if hangs_up => Answer::Lost,
-        };
-        self.plans.insert(tag, plan);
-        match answer {
-            Answer::Done(id) => {
-                self.world.note(&format!("job {tag} is {id}"));
-                self.wanted.answered.insert(tag);
-            }
-            Answer::Refused(code) => self.world.note(&format!("job {tag} is refused: {code}")),
-            Answer::Lost => self.world.note(&format!("nobody knows what came of job {tag}")),
-        }
-    }
-
-    async fn cancel_job(&mut self) {
-        if self.jobs.is_empty() {
-            return;
-        }
-        let (tag, id) = self.chance.pick(&self.jobs).clone();
-        let scheduled = self.plans[&tag].start_after.is_some();
-        let flags = draw_cancel(&mut self.chance, scheduled);
-        self.cancel(tag, &id, flags).await;
-    }
-
-    async fn cancel(&mut self, tag: JobTag, id: &JobId, flags: CancelFlags) {
-        let Some(node) = &self.node else { return };
-        self.world.note(&format!("cancel of job {tag}: {flags:?}"));
-        match node.cancel(&self.seeded, id, flags).await {
-            Answer::Done(()) if cancels_everything(flags) && !self.plans[&tag].is_dynamic() => {
-                self.world.witness.borrow_mut().job_was_canceled(tag, self.world.now_ms());
-            }
-            Answer::Done(()) => {}
-            Answer::Refused(code) => self.world.note(&format!("the cancel is refused: {code}")),
-            Answer::Lost => self.world.note("nobody knows what came of the cancel"),
-        }
-    }
-
-    /// Consents to ten tasks that wait for it.
-    async fn confirm_all(&mut self) {
-        let Some(scan) = self.look().await else { return };
-        let Some(node) = &self.node else { return };
-        let tasks = scan.jobs.iter().flat_map(|job| &job.tasks);
-        let waiting = tasks.filter(|task| task.status == TaskStatus::Confirm);
-        let ids: Vec<String> = waiting.take(10).map(|task| task.id.to_string()).collect();
-        self.world.note(&format!("consent to {ids:?}"));
-        if let Answer::Refused(code) = node.confirm(&self.seeded, ids).await {
-            self.world.note(&format!("the consent is refused: {code}"));
-        }
-    }
-
-    /// Starts some tasks again that have ended badly, all of one job.
-    async fn reupgrade_some(&mut self) {
-        let Some(scan) = self.look().await else { return };
-        if scan.jobs.is_empty() {
-            return;
-        }
-        let job = &scan.jobs[self.chance.index(scan.jobs.len())];
-        let ended = |status| matches!(status, TaskStatus::Failed | TaskStatus::Canceled);
-        let tasks: Vec<_> = job.tasks.iter().filter(|task| ended(task.status)).collect();
-        let from = self.chance.index(tasks.len().max(1));
-        let most = usize::try_from(self.chance.between(1, 10)).expect("a small number");
-        let tasks: Vec<_> = tasks.into_iter().skip(from).take(most).collect();
-        let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
-        let Some(node) = &self.node else { return };
-        self.world.note(&format!("reupgrade of job {}: {ids:?}", job.tag));
-        match node.reupgrade(&self.seeded, &job.job.id, ids).await {
-            Answer::Refused(code) => {
-                self.world.note(&format!("the reupgrade is refused: {code}"));
-            }
-            Answer::Done(()) | Answer::Lost => {
-                self.history.restarted(tasks.iter().map(|task| task.no));
-                self.world.witness.borrow_mut().job_was_reopened(job.tag);
-                let later = self.world.now_ms() + 3 * HOUR;
-                self.settled_at = self.settled_at.max(later);
-            }
-        }
-    }
-
-    async fn cancel_strategy(&mut self) {
-        if self.jobs.is_empty() {
-            return;
-        }
-        let (tag, id) = self.chance.pick(&self.jobs).clone();
-        let Some(node) = &self.node else { return };
-        self.world.note(&format!("cancel of the policy of job {tag}"));
-        if let Answer::Refused(code) = node.cancel_strategy(&self.seeded, &id).await {
-            self.world.note(&format!("it is refused: {code}"));
-        }
-    }
-
-    /// Sends some messages to devices whose session is kept, connected or not.
-    async fn publish(&mut self) {
-        let devices = self.world.witness.borrow().messages.subscribers();
-        for _ in 0..self.chance.between(1, 20) {
-            let Some(node) = self.node.as_ref().filter(|_| !devices.is_empty()) else { return };
-            let device = *self.chance.pick(&devices);
-            let number = self.world.witness.borrow_mut().messages.next();
-            let hangs_up = self.chance.percent(5);
-            let answer = tokio::select! {
-                biased;
-                answer = node.publish(&self.seeded, device, number) => answer,
-                () = std::future::ready(()), if hangs_up => Answer::Lost,
-            };
-            match answer {
-                Answer::Done(()) => {
-                    self.world.note(&format!("message {number} is for device {device}"));
-                    self.world.witness.borrow_mut().messages.promised(device, number);
-                }
-                Answer::Refused(code) => {
-                    self.world.note(&format!("message {number} is refused: {code}"));
-                }
-                Answer::Lost => self.world.note(&format!("nobody knows of message {number}")),
-            }
-        }
-        if let Some(node) = &self.node
-            && let Answer::Lost = node.keep_house().await
-        {
-            self.world.note("nothing is forgotten yet");
-        }
     }
 
     /// Reads all tables and checks what holds at any time.

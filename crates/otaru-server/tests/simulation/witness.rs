@@ -10,6 +10,13 @@ pub type DeviceIndex = usize;
 
 const MINUTE_MS: u64 = 60_000;
 
+/// First pushes per minute, and the milliseconds from and until which they may have been allowed.
+struct Rate {
+    per_minute: u32,
+    from: u64,
+    until: Option<u64>,
+}
+
 /// Reports that one device sent of its default module, oldest first.
 #[derive(Default)]
 pub struct Reports {
@@ -24,7 +31,7 @@ pub struct Witness {
     pub broken: Vec<String>,
     reports: BTreeMap<DeviceIndex, Reports>,
     /// Jobs with a rate: pushes per minute, and when its first pushes arrived.
-    rates: BTreeMap<JobTag, u32>,
+    rates: BTreeMap<JobTag, Vec<Rate>>,
     first_pushes: BTreeMap<JobTag, Vec<u64>>,
     told: BTreeSet<(JobTag, DeviceIndex)>,
     /// Jobs with one task a device and no retries.
@@ -33,6 +40,8 @@ pub struct Witness {
     connected: BTreeMap<DeviceIndex, u64>,
     /// Jobs of which everything was canceled, and when that was answered.
     canceled: BTreeMap<JobTag, u64>,
+    /// Devices that were deleted, and when that was answered.
+    deleted: BTreeMap<DeviceIndex, u64>,
     pub pushes: u64,
     pub messages: Messages,
 }
@@ -77,6 +86,10 @@ impl Witness {
     }
 
     pub fn came(&mut self, device: DeviceIndex, at_ms: u64) {
+        if self.deleted.get(&device).is_some_and(|&deleted_at| deleted_at < at_ms) {
+            let evidence = format!("device {device} is let in");
+            self.accuse(at_ms, "a deleted device is nobody", &evidence);
+        }
         self.connected.insert(device, at_ms);
     }
 
@@ -90,7 +103,34 @@ impl Witness {
     }
 
     pub fn job_has_rate(&mut self, job: JobTag, per_minute: u32) {
-        self.rates.insert(job, per_minute);
+        self.rates.insert(job, vec![Rate { per_minute, from: 0, until: None }]);
+    }
+
+    /// The job, which has a rate, was given another by a call from `from`; `until`: when it was answered.
+    pub fn job_has_new_rate(
+        &mut self,
+        job: JobTag,
+        per_minute: u32,
+        from: u64,
+        until: Option<u64>,
+    ) {
+        let Some(rates) = self.rates.get_mut(&job) else { return };
+        if until.is_some() {
+            for rate in rates.iter_mut() {
+                rate.until = rate.until.or(until);
+            }
+        }
+        rates.push(Rate { per_minute, from, until: None });
+    }
+
+    pub fn device_was_deleted(&mut self, device: DeviceIndex, at_ms: u64) {
+        self.deleted.insert(device, at_ms);
+        self.messages.forget(device);
+    }
+
+    /// Nobody knows whether the device is deleted; it may lose its session.
+    pub fn device_may_be_deleted(&mut self, device: DeviceIndex) {
+        self.messages.forget(device);
     }
 
     /// The job has one task a device at most, and no retries.
@@ -117,7 +157,7 @@ impl Witness {
     pub fn pushed(&mut self, job: JobTag, device: DeviceIndex, again: bool, at_ms: u64) {
         self.pushes += 1;
         if again && self.plain.contains(&job) {
-            let evidence = format!("device {device} is pushed job {job} twice");
+            let evidence = format!("device {device} is pushed job {job} that it was told of");
             self.accuse(at_ms, "a connection hears of a task once", &evidence);
         }
         if let Some(&canceled_at) = self.canceled.get(&job)
@@ -127,13 +167,21 @@ impl Witness {
                 format!("job {job} was canceled at {canceled_at} ms, device {device} is pushed");
             self.accuse(at_ms, "nothing is pushed after a cancel is answered", &evidence);
         }
+        if self.deleted.get(&device).is_some_and(|&deleted_at| deleted_at < at_ms) {
+            let evidence = format!("device {device} is pushed job {job}");
+            self.accuse(at_ms, "a deleted device is nobody", &evidence);
+        }
         if !self.told.insert((job, device)) {
             return;
         }
-        let Some(&per_minute) = self.rates.get(&job) else { return };
+        let from = (at_ms + 1).saturating_sub(MINUTE_MS);
+        let ruled = |rate: &&Rate| rate.from <= at_ms && rate.until.is_none_or(|at| at >= from);
+        let rates = self.rates.get(&job).into_iter().flatten();
+        let Some(per_minute) = rates.filter(ruled).map(|rate| rate.per_minute).max() else {
+            return;
+        };
         let pushes = self.first_pushes.entry(job).or_default();
         pushes.push(at_ms);
-        let from = (at_ms + 1).saturating_sub(MINUTE_MS);
         let recent = pushes.iter().rev().take_while(|&&at| at >= from).count();
         if recent > per_minute as usize {
             let evidence =

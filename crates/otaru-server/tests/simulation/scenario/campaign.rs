@@ -47,7 +47,7 @@ pub enum Trouble {
 pub struct Run {
     pub broken: Vec<String>,
     pub tail: Vec<String>,
-    /// Changes of the disk in all.
+    /// Changes of the disk before the last look.
     pub changes: u64,
     pub simulated_ms: u64,
     /// Changes that the fault met.
@@ -90,11 +90,12 @@ async fn play(trouble: Trouble, aloud: bool) -> Run {
     let mut scenario = Scenario::new(chance, world, disk, node, seeded);
     scenario.log = LOG;
     scenario.script(trouble, loss).await;
-    scenario.last_look(&promised).await;
+    // What the last look does to the disk meets no faults.
     let (changes, injected) = {
         let state = scenario.disk.lock();
         (state.faults.changes, state.faults.injected)
     };
+    scenario.last_look(&promised).await;
     let outcome = scenario.finish();
     Run {
         broken: outcome.broken,

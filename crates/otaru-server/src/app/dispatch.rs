@@ -61,8 +61,15 @@ struct Connected {
     peer: Peer,
     /// When its grace time ends; 0 once it has.
     until_ms: u64,
-    /// Tasks that were pushed, or handed out to be, on this connection.
-    told: Vec<TaskNo>,
+    /// Tasks that were pushed, or handed out to be, on this connection, or told in answer to a pull.
+    told: Vec<(TaskNo, How)>,
+}
+
+/// How a device hears of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Push,
+    Pull,
 }
 
 #[derive(Default)]
@@ -133,7 +140,7 @@ impl Dispatcher {
             // The end of the grace time finds it.
             return;
         }
-        known.told.retain(|&task| task != ready.task);
+        known.told.retain(|&(task, _)| task != ready.task);
         let peer = known.peer;
         state.enqueue(ready, peer);
         drop(state);
@@ -146,7 +153,8 @@ impl Dispatcher {
         for &Due { ready, peer, .. } in pushes {
             let known = state.connected.get_mut(&peer.device).filter(|known| known.peer == peer);
             if let Some(known) = known {
-                known.told.retain(|&task| task != ready.task);
+                // What was pulled meanwhile is not due any more.
+                known.told.retain(|&told| told != (ready.task, How::Push));
                 state.enqueue(ready, peer);
             }
         }
@@ -170,13 +178,13 @@ impl Dispatcher {
         self.rung.notify_one();
     }
 
-    /// A task was told in answer to a pull: no push of it is due on this connection.
+    /// A task was told in answer to a pull: no push of it is due on this connection, nor the one that waits for its rate.
     pub fn told(&self, peer: Peer, task: TaskNo) {
-        if let Some(known) =
-            self.lock().connected.get_mut(&peer.device).filter(|known| known.peer == peer)
-            && !known.told.contains(&task)
-        {
-            known.told.push(task);
+        let mut state = self.lock();
+        let known = state.connected.get_mut(&peer.device).filter(|known| known.peer == peer);
+        if let Some(known) = known {
+            known.told.retain(|&(told, _)| told != task);
+            known.told.push((task, How::Pull));
         }
     }
 
@@ -240,16 +248,26 @@ impl Dispatcher {
     }
 }
 
+impl Connected {
+    /// Whether a push that waits is still to go out: not when its device has gone or come back, whose next look finds
+    /// the task again, nor when it has pulled the task.
+    fn awaits(&self, ready: &Ready, peer: Peer) -> bool {
+        let is_pulled = || self.told.contains(&(ready.task, How::Pull));
+        self.peer == peer && (planted::is(Bug::PushedAgain) || !is_pulled())
+    }
+}
+
 impl State {
     fn enqueue(&mut self, ready: Ready, peer: Peer) {
         let Some(known) = self.connected.get_mut(&peer.device).filter(|known| known.peer == peer)
         else {
             return;
         };
-        if known.told.contains(&ready.task) && !planted::is(Bug::PushedAgain) {
+        let is_told = known.told.iter().any(|&(task, _)| task == ready.task);
+        if is_told && !planted::is(Bug::PushedAgain) {
             return;
         }
-        known.told.push(ready.task);
+        known.told.push((ready.task, How::Push));
         self.jobs.entry(ready.job).or_default().tasks.push_back((ready, peer));
     }
 
@@ -271,10 +289,12 @@ impl State {
         while turn.pushes.len() < BATCH && blocked.iter().any(|&b| !b) {
             for (job, blocked) in order.iter().zip(&mut blocked).filter(|(_, blocked)| !**blocked) {
                 let queue = self.jobs.get_mut(job).expect("it is in the order");
-                while let Some((_, peer)) = queue.tasks.front()
-                    && self.connected.get(&peer.device).is_none_or(|known| known.peer != *peer)
+                while let Some((ready, peer)) = queue.tasks.front()
+                    && self
+                        .connected
+                        .get(&peer.device)
+                        .is_none_or(|known| !known.awaits(ready, *peer))
                 {
-                    // Its device has gone or come back; its next look finds the task again.
                     queue.tasks.pop_front();
                 }
                 let Some(&(ready, peer)) = queue.tasks.front() else {

@@ -21,6 +21,8 @@ pub struct Habits {
     pub ignores_pushes: bool,
     /// Asks for its package now and then.
     pub pulls: bool,
+    /// Reports its version again now and then.
+    pub chatty: bool,
     pub repeats: u64,
     pub reorders: u64,
     /// Reports a version it does not have.
@@ -46,7 +48,7 @@ impl Habits {
             return habits;
         }
         for _ in 0..chance.between(1, 3) {
-            match chance.below(13) {
+            match chance.below(14) {
                 0 => habits.restless = true,
                 1 => habits.long_away = true,
                 2 => habits.mute = true,
@@ -59,6 +61,7 @@ impl Habits {
                 9 => habits.falls_silent = 40,
                 10 => habits.stops_at_100 = 50,
                 11 => habits.garbage = 50,
+                12 => habits.chatty = true,
                 _ => habits.rude = true,
             }
         }
@@ -209,7 +212,9 @@ impl Device {
             self.plan(now, 0, 1_500, Todo::Inform);
         }
         if self.habits.pulls {
-            self.plan(now, 2 * SECOND, 90 * SECOND, Todo::Pull);
+            // Some ask at once, before anything could be pushed.
+            let until = if self.chance.percent(50) { 3 } else { 90 };
+            self.plan(now, 0, until * SECOND, Todo::Pull);
         }
         if self.habits.garbage > 0 {
             self.plan(now, 0, 20 * MINUTE, Todo::Babble);
@@ -267,6 +272,9 @@ impl Device {
                 let topic = format!("/ota/device/inform/{}/{}", self.key, self.name);
                 let payload = format!(r#"{{"id":"{now}","params":{{"version":"{version}"}}}}"#);
                 self.publish(topic, payload, Some(version), acts);
+                if self.habits.chatty {
+                    self.plan(now, 5 * SECOND, 20 * MINUTE, Todo::Inform);
+                }
             }
             Todo::Pull => {
                 let topic = format!("/sys/{}/{}/thing/ota/firmware/get", self.key, self.name);

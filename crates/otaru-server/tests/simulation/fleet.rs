@@ -15,6 +15,9 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
+/// Milliseconds in which a push and the answer to a pull may cross.
+const CROSSING_MS: u64 = 100;
+
 /// What all actors share.
 pub struct World {
     /// Simulated time since the start, whatever happens to the node and its own clock.
@@ -76,6 +79,8 @@ struct Line {
     ping_at: u64,
     /// Jobs that were pushed here.
     pushed: BTreeSet<JobTag>,
+    /// Jobs that were pulled here, and when.
+    pulled: BTreeMap<JobTag, u64>,
 }
 
 struct Life {
@@ -183,6 +188,7 @@ impl Life {
             waiting: BTreeMap::new(),
             ping_at,
             pushed: BTreeSet::new(),
+            pulled: BTreeMap::new(),
         };
         let connect = Connect {
             clean_session: !keeps(self.index),
@@ -360,9 +366,12 @@ impl Life {
                 let how = if pushed { "is pushed" } else { "pulls" };
                 witness.note(now, &format!("device {} {how} job {job} to {dest}", self.index));
                 if pushed {
-                    let again = !line.pushed.insert(job);
+                    // A push that was on its way when the pull was answered crosses it.
+                    let is_pulled = line.pulled.get(&job).is_some_and(|at| at + CROSSING_MS < now);
+                    let again = !line.pushed.insert(job) || is_pulled;
                     witness.pushed(job, self.index, again, now);
                 } else {
+                    line.pulled.entry(job).or_insert(now);
                     witness.was_told(job, self.index);
                 }
                 Some(dest)

@@ -1,7 +1,7 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{ca, call, demo, device, fleet, key, registration, serve, user};
+use otaru_server::cli::{ca, call, demo, device, fleet, key, registration, serve, transfer, user};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -20,6 +20,8 @@ enum Command {
     Demo(demo::DemoArgs),
     Fleet(fleet::FleetArgs),
     Ca(ca::CaArgs),
+    Export(transfer::ExportArgs),
+    Import(transfer::ImportArgs),
     Key(key::KeyArgs),
     Registration(registration::RegistrationArgs),
     User(user::UserArgs),
@@ -37,6 +39,8 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Fleet(args) => fleet::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Ca(args) => ca::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => transfer::export(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => transfer::import(args).await.map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Registration(args) => registration::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::User(args) => user::run(args).await.map(|()| ExitCode::SUCCESS),

@@ -13,5 +13,6 @@ mod package;
 pub mod registration;
 pub mod serve;
 mod target;
+pub mod transfer;
 pub mod user;
 mod web;

@@ -25,6 +25,39 @@ use otaru_core::task::{CancelCause, Reason, TaskStatus};
 
 mod account;
 
+/// Some rows of most kinds.
+pub fn furnish(engine: &mut dyn Engine) {
+    let world = world(engine, 25);
+    let job = add_job(engine, &new_job(&world.package, 1));
+    let device = world.devices[3];
+    change(engine, |rows| {
+        for (n, device) in (0..).zip(&world.devices) {
+            rows.insert_task(&new_task(job, *device, n))?;
+            rows.put_version(*device, &module("mcu"), &version("1.1"), at(7))?;
+        }
+        let user = User {
+            no: otaru_core::id::UserNo(0),
+            account: world.account,
+            name: "a\0b \u{FDD0} \"".into(),
+            may: Permissions { read: true, write: false, all_products: true },
+            disabled: false,
+            created_at: at(1),
+        };
+        rows.insert_user(&user)?;
+        rows.put_session(device, 60, None)?;
+        let message = crate::mqtt::Message {
+            topic: "/a/b".into(),
+            payload: vec![0, 1, 254, 255].into(),
+            qos: otaru_mqtt::packet::Qos::AtLeastOnce,
+            beside: None,
+        };
+        rows.keep_message(device, &message, at(9))?;
+        // A number that is never given again.
+        let last = rows.device(world.devices[24])?.unwrap();
+        rows.delete_device(world.account, &last)
+    });
+}
+
 pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     account::accounts_and_keys_come_back(&mut open());
     account::temporary_keys_are_purged_some_time_after_their_end(&mut open());

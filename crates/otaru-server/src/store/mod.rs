@@ -22,6 +22,7 @@ mod subscription;
 mod tag;
 mod topic_class;
 mod topology;
+pub mod transfer;
 mod writer;
 
 pub use account::*;

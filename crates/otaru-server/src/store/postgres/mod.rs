@@ -197,6 +197,30 @@ impl PostgresEngine {
         Ok(true)
     }
 
+    /// Runs `work` on the rows as they are, in one transaction that is kept when it succeeds; it is never run again.
+    ///
+    /// # Errors
+    /// Those of `work`, and those of the database.
+    pub fn in_bulk<T>(&mut self, work: impl FnOnce(Conn<'_>) -> Result<T>) -> Result<T> {
+        self.connected()?;
+        self.session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
+        let outcome = self
+            .session
+            .execute(
+                "UPDATE engine SET batch = ?1 WHERE no = 1 AND epoch = ?2",
+                params![self.batch + 1, self.epoch],
+            )
+            .and_then(|fenced| if fenced == 1 { Ok(()) } else { Err(taken_over()) })
+            .and_then(|()| work(Conn::Postgres(&self.session)));
+        if outcome.is_err() {
+            self.roll_back();
+            return outcome;
+        }
+        self.session.batch("COMMIT")?;
+        self.batch += 1;
+        outcome
+    }
+
     fn failed(&mut self, error: StoreError) -> Outcome {
         match self.session.take_fault() {
             Some(Fault::Lost) => return Outcome::Again(error),

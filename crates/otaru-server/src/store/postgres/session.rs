@@ -113,6 +113,11 @@ impl Session {
         self.with(|runtime, live| runtime.block_on(live.client.batch_execute(sql)))
     }
 
+    /// Opens a cursor on a query, within a transaction.
+    pub fn declare(&self, cursor: &str, sql: &str) -> Result<()> {
+        self.batch(&format!("DECLARE {cursor} NO SCROLL CURSOR FOR {}", translated(sql)))
+    }
+
     /// Ends the transaction, if it has begun.
     pub fn end(&self, how: &str) -> Result<()> {
         if self.begin.take().is_some() {

@@ -333,3 +333,34 @@ fn transactions_in_each_others_way_are_run_again() {
     add_account(&mut engine, "one").unwrap();
     assert_eq!(accounts(&name), 1);
 }
+
+#[test]
+#[ignore = "./test postgres starts a server and runs it"]
+fn rows_move_from_one_engine_to_the_other_and_back() {
+    use crate::store::sqlite::SqliteEngine;
+    use crate::store::transfer::{export, import};
+    let folder = tempfile::tempdir().unwrap();
+    let file =
+        |name: &str| SqliteEngine::open(&folder.path().join(name), Random::seeded(1)).unwrap();
+    let (mut first, mut database, mut last) = (file("one.db"), open_in(&schema()), file("two.db"));
+    crate::store::contract::furnish(&mut first);
+    let (mut out, mut again) = (Vec::new(), Vec::new());
+    let summary = first.in_bulk(|conn| export(conn, &mut out)).unwrap();
+    assert_eq!(database.in_bulk(|conn| import(conn, &mut out.as_slice())).unwrap(), summary);
+    let mut next = None;
+    database
+        .transact(&mut |rows| {
+            next = Some(rows.insert_account("next", Timestamp(1))?);
+            Err(StoreError::Engine("only the number is of interest".into()))
+        })
+        .unwrap_err();
+    assert_eq!(next, Some(AccountNo(2)), "numbers go on");
+    assert_eq!(database.in_bulk(|conn| export(conn, &mut again)).unwrap(), summary);
+    assert_eq!(last.in_bulk(|conn| import(conn, &mut again.as_slice())).unwrap(), summary);
+    let refused = database.in_bulk(|conn| import(conn, &mut again.as_slice())).unwrap_err();
+    assert!(refused.to_string().contains("not empty"), "{refused}");
+    let mut bare = open_in(&schema());
+    let cut = &again[..again.len() / 2];
+    assert!(bare.in_bulk(|conn| import(conn, &mut &*cut)).is_err());
+    bare.in_bulk(|conn| import(conn, &mut again.as_slice())).unwrap();
+}

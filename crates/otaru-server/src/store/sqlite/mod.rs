@@ -28,16 +28,16 @@ mod task;
 mod tests;
 mod topic_class;
 mod topology;
+mod transfer;
 mod tx;
 mod upload;
 
 use super::{Engine, Reader, Result, Rows, StoreError, View};
 use crate::planted::{self, Bug};
 use crate::random::Random;
-pub(super) use conn::Conn;
+pub use conn::Conn;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-#[cfg(test)]
 pub(super) use schema::newest as newest_layout;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -147,6 +147,18 @@ impl SqliteEngine {
     /// Copies the log back once `slice_pages` of it are not in the file yet, and empties it above `cap_pages`.
     pub fn limit_log(&mut self, slice_pages: i64, cap_pages: i64) {
         (self.log_slice_pages, self.log_cap_pages) = (slice_pages, cap_pages);
+    }
+
+    /// Runs `work` on the rows as they are, in one transaction that is kept when it succeeds.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`StoreError::Engine`] when the file can't be written.
+    pub fn in_bulk<T>(&mut self, work: impl FnOnce(Conn<'_>) -> Result<T>) -> Result<T> {
+        let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+        let value = work(Conn::Sqlite(&transaction))?;
+        transaction.commit()?;
+        self.tend_log()?;
+        Ok(value)
     }
 
     /// Pages in the log, and how many of them are in the file too.

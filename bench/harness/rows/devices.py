@@ -13,10 +13,12 @@ class Fleet(Row):
     devices = CONNECTIONS
     sides = ("otaru", "mosquitto")
     needs = ("mosquitto",)
+    # Where a process may open 20,000 files, the default would leave 15,648 of them to devices.
+    settings = ("--doors-http-connections-max", 1_024)
 
     def prepare(self):
         self.count = self.bench.connections(self.devices)
-        self.home = self.bench.otaru()
+        self.home = self.bench.otaru(*self.settings)
         self.file = self.home.folder / "devices.csv"
         self.home.command("fleet", "register", "--devices", self.count, "--file", self.file)
 

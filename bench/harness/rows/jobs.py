@@ -176,6 +176,8 @@ class Online(Fleet):
 
 class Campaign(Online):
     name = "campaign"
+    # Every device downloads on a connection of its own.
+    settings = ()
     lines = (
         Line("campaign of 15,000 online devices, whole upgrade with a download of 64 KiB", "per_second", "/s", more=True, reach=4_000,
              goal=6_000, cpu="cpu_us"),

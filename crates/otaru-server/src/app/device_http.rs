@@ -90,8 +90,7 @@ impl App {
 
     /// Notes lazily that a device which is activated was heard again: a crash may lose it.
     fn heard_again(&self, device: DeviceNo, address: IpAddr) {
-        let (now, address) = (self.clock.now().wall, address.to_string());
-        self.note(Peer::offline(device), move |rows| rows.note_online(device, now, &address));
+        self.note_online(Peer::offline(device), self.clock.now().wall, address);
     }
 
     /// Notes that a device was heard, and from where.

@@ -5,12 +5,12 @@ use super::effect::{Effects, Ready};
 use super::package::file_url;
 use super::task::Judged;
 use super::topology::GATEWAY;
-use super::{App, ask, dynamic, push, report, retained, shadow, topic_class};
+use super::{App, ask, push, report, retained, shadow, topic_class};
 use crate::mqtt::{
     Delivery, Devices, Identity, Later, Message, MessagePage, Peer, Report, Resumed, SessionWish,
     SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
 };
-use crate::store::{Rows, Shelf, StoreError};
+use crate::store::{Shelf, StoreError};
 use bytes::Bytes;
 use otaru_core::block::{BlockRequest, StreamId, error_frame};
 use otaru_core::id::{DeviceName, DeviceNo, MessageNo, ProductKey};
@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 /// Milliseconds to the next try after the store failed.
 const PAUSE_MS: u64 = 1_000;
+/// Devices whose tasks are looked up on one snapshot: some milliseconds.
+const LOOKS: usize = 500;
 
 /// Lets devices in: the use cases as the device door sees them.
 #[derive(Clone)]
@@ -74,8 +76,7 @@ impl Devices for Gatekeeper {
     fn came_online(&self, peer: Peer, address: IpAddr) {
         let now = self.0.clock.now();
         self.0.follower.dispatcher.came_online(peer, now.mono_ms);
-        self.0
-            .note(peer, move |rows| rows.note_online(peer.device, now.wall, &address.to_string()));
+        self.0.note_online(peer, now.wall, address);
     }
 
     fn went_offline(&self, peer: Peer) {
@@ -86,7 +87,7 @@ impl Devices for Gatekeeper {
             return;
         }
         let now = self.0.clock.now().wall;
-        self.0.note(peer, move |rows| rows.note_offline(peer.device, now));
+        self.0.note_offline(peer, now);
     }
 
     fn open_session(&self, peer: Peer, wish: SessionWish) -> Later<Resumed> {
@@ -268,37 +269,14 @@ struct Letter {
 }
 
 impl App {
-    /// Notes a change of a device's presence, lazily: a crash may lose its last moments, never a report. The device may
-    /// join a group by it.
-    pub(super) fn note(
-        &self,
-        peer: Peer,
-        mut what: impl FnMut(&mut dyn Rows) -> crate::store::Result<()> + Send + 'static,
-    ) {
-        let now = self.clock.now().wall;
-        let (follower, registry) = (self.follower.clone(), self.registry.clone());
-        let noted = self.store.change_lazily_then(
-            move |rows| {
-                let mut effects = Effects::seeing(&registry);
-                what(rows)?;
-                dynamic::changed(rows, peer.device, now, &mut effects)?;
-                Ok(effects)
-            },
-            move |effects| follower.follow(effects),
-        );
-        if let Err(error) = noted {
-            tracing::debug!(%error, "a device's presence is not kept: {error}");
-        }
-    }
-
     /// Pushes tasks as devices, grace times and rates allow; never ends.
     pub async fn run_dispatcher(self: Arc<Self>) {
         loop {
             let now = self.clock.now();
             let Turn { looks, unknown, pushes, next_ms } = self.follower.dispatcher.turn(now);
             let idle = looks.is_empty() && unknown.is_empty() && pushes.is_empty();
-            for peer in looks {
-                self.look(peer).await;
+            for peers in looks.chunks(LOOKS) {
+                self.look(peers).await;
             }
             for job in unknown {
                 match self
@@ -323,26 +301,40 @@ impl App {
         }
     }
 
-    /// Finds the tasks of a device that has connected.
-    async fn look(&self, peer: Peer) {
+    /// Finds the tasks of devices that have connected, all on one snapshot: after a restart many come at once.
+    async fn look(&self, peers: &[Peer]) {
         let now = self.clock.now().wall;
+        let sought = peers.to_vec();
         let found = self.store.view(move |view| {
-            let mut ready = Vec::new();
-            for task in view.unfinished_tasks(peer.device)? {
-                let job = view.job(task.job)?.expect("a task has a job");
-                if job.is_open(now) && task.is_pushable(&job.policy) {
-                    let first = task.is_first_push();
-                    ready.push(Ready { task: task.no, job: task.job, device: task.device, first });
+            let mut found = Vec::new();
+            for &peer in &sought {
+                let mut ready = Vec::new();
+                for task in view.unfinished_tasks(peer.device)? {
+                    let job = view.job(task.job)?.expect("a task has a job");
+                    if job.is_open(now) && task.is_pushable(&job.policy) {
+                        let first = task.is_first_push();
+                        let (task, job, device) = (task.no, task.job, task.device);
+                        ready.push(Ready { task, job, device, first });
+                    }
+                }
+                if !ready.is_empty() {
+                    found.push((peer, ready));
                 }
             }
-            Ok(ready)
+            Ok(found)
         });
         match found.await {
-            Ok(ready) => self.follower.dispatcher.found(peer, &ready),
+            Ok(found) => {
+                for (peer, ready) in found {
+                    self.follower.dispatcher.found(peer, &ready);
+                }
+            }
             Err(error) => {
-                tracing::warn!(%error, "the tasks of a device are not found yet: {error}");
+                tracing::warn!(%error, "the tasks of devices are not found yet: {error}");
                 self.pause().await;
-                self.follower.dispatcher.look_again(peer);
+                for &peer in peers {
+                    self.follower.dispatcher.look_again(peer);
+                }
             }
         }
     }

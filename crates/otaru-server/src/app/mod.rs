@@ -32,6 +32,7 @@ mod module;
 mod named_task;
 pub mod operator;
 mod package;
+mod presence;
 mod product;
 mod publish;
 mod push;
@@ -185,6 +186,7 @@ pub struct App {
     blocks: Blocks,
     logins: topology::Logins,
     session_walk: session::Walk,
+    presence: Arc<presence::Presence>,
     rrpcs: rrpc::Rrpcs,
     follower: Follower,
 }
@@ -220,6 +222,7 @@ impl App {
             blocks,
             logins,
             session_walk: session::Walk::default(),
+            presence: Arc::default(),
             rrpcs,
             follower,
         })

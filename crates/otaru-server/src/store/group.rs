@@ -50,6 +50,10 @@ pub trait GroupView {
     fn groups_of_device(&mut self, device: DeviceNo) -> Result<Vec<Rc<Group>>>;
     /// Modules of a product of which a running dynamic job watches a group.
     fn watched_modules(&mut self, product: ProductNo) -> Result<Vec<ModuleName>>;
+    /// Whether any product has such a module; `true` when that is not known.
+    fn is_any_group_watched(&mut self) -> Result<bool> {
+        Ok(true)
+    }
     /// Running dynamic jobs that watch a dynamic group.
     fn jobs_of_dynamic_group(&mut self, group: GroupNo) -> Result<Vec<JobNo>>;
     /// Whether tasks of a job are still to be made from the members of the group.

@@ -275,23 +275,26 @@ pub fn insert(tx: &Tx<'_>, account: AccountNo, new: &Device) -> Result<DeviceNo>
 }
 
 pub fn note_online(tx: &Tx<'_>, device: DeviceNo, at: Timestamp, address: &str) -> Result<()> {
-    // The device may be gone by now: this is written lazily.
-    let Some(before) = by_no(tx, device)? else { return Ok(()) };
-    let activated_at = before.activated_at.or(Some(at));
-    tx.run(
+    // Nothing is to be counted for a device that was online before: most of them.
+    let seen = tx.run(
         // A device that was reset and has registered itself since is back.
         "UPDATE device SET online_at = ?2, status_at = ?2, address = ?3,
+             reset_at = CASE WHEN registered_at IS NULL THEN reset_at END
+         WHERE no = ?1 AND activated_at IS NOT NULL",
+        params![device.0, at.0, address],
+    )?;
+    if seen > 0 {
+        return Ok(());
+    }
+    // The device may be gone by now: this is written lazily.
+    let Some(before) = by_no(tx, device)? else { return Ok(()) };
+    tx.run_one(
+        "UPDATE device SET online_at = ?2, status_at = ?2, address = ?3, activated_at = ?2,
              reset_at = CASE WHEN registered_at IS NULL THEN reset_at END
          WHERE no = ?1",
         params![device.0, at.0, address],
     )?;
-    if before.activated_at.is_none() {
-        tx.run(
-            "UPDATE device SET activated_at = ?2 WHERE no = ?1",
-            params![device.0, activated_at.map(|at| at.0)],
-        )?;
-    }
-    let after = Device { activated_at, ..before.clone() };
+    let after = Device { activated_at: Some(at), ..before.clone() };
     recount(tx, before.product, Some(&before), Some(&after))
 }
 

@@ -169,6 +169,15 @@ impl GroupView for Tx<'_> {
         )
     }
 
+    fn is_any_group_watched(&mut self) -> Result<bool> {
+        // The condition on the product always holds; it makes this one step in the index.
+        self.value(
+            "SELECT EXISTS (SELECT 1 FROM job INDEXED BY job_watches
+                 WHERE product >= 0 AND group_no IS NOT NULL AND selection = 3 AND status = 1)",
+            &[],
+        )
+    }
+
     fn jobs_of_dynamic_group(&mut self, group: GroupNo) -> Result<Vec<JobNo>> {
         self.list(
             "SELECT no FROM job WHERE group_no = ?1 AND group_no IS NOT NULL AND selection = 3 AND status = 1

@@ -46,6 +46,8 @@ table! {
         backlog_bytes_max: usize = "devices-backlog-bytes-max", "OTARU_DEVICES_BACKLOG_BYTES_MAX", "BYTES";
         /// Milliseconds that a device may take nothing of what waits for it; 0: no limit [default: 60000]
         backlog_ms: u64 = "devices-backlog-ms", "OTARU_DEVICES_BACKLOG_MS", "MS";
+        /// Wills of MQTT 5.0 whose delay is running; further ones are said at once [default: 65536]
+        wills_waiting_max: usize = "devices-wills-waiting-max", "OTARU_DEVICES_WILLS_WAITING_MAX", "N";
         /// Bytes of packets that are not whole yet or not taken yet, of all devices; 0: no limit [default: 67108864]
         held_bytes_max: usize = "devices-held-bytes-max", "OTARU_DEVICES_HELD_BYTES_MAX", "BYTES";
     }

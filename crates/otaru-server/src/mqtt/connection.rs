@@ -216,8 +216,8 @@ impl<D: Devices> Connection<D> {
         tracing::debug!(address = %self.pass.address(), "a device connection ended: {end}");
         self.link.close();
         // While it still counts as online.
-        if let Some(said) = self.say_will() {
-            said.await;
+        if let Some(will) = self.will_of(end) {
+            self.gateway.say(will).await;
         }
     }
 

@@ -40,6 +40,8 @@ pub struct DeviceLimits {
     pub backlog_bytes_max: usize,
     /// Milliseconds in which a socket has to take some of what waits; 0: any number.
     pub backlog_ms: u64,
+    /// Wills whose delay is running; further ones are said at once.
+    pub wills_waiting_max: usize,
     /// Bytes that all connections together may keep of packets that aren't whole yet or not taken yet; 0: any number.
     pub held_bytes_max: usize,
 }
@@ -62,6 +64,7 @@ impl Default for DeviceLimits {
             in_flight_max: 100,
             backlog_bytes_max: 512 * 1024,
             backlog_ms: 60_000,
+            wills_waiting_max: 65_536,
             held_bytes_max: 64 * 1024 * 1024,
         }
     }

@@ -22,6 +22,7 @@ mod rules;
 mod tests;
 mod topics;
 mod websocket;
+mod wills;
 
 pub use kept::{
     KeptMessage, KeptSubscription, MessagePage, Resumed, SessionWish, SubscriptionChange,
@@ -56,6 +57,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
+use wills::Wills;
 
 /// What the rest of the server couldn't do. Its cause is logged where it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +221,7 @@ pub struct Gateway<D> {
     held: Held,
     rates: Rates,
     connects: Connects,
+    wills: Wills,
 }
 
 impl<D: Devices> Gateway<D> {
@@ -239,6 +242,7 @@ impl<D: Devices> Gateway<D> {
             held: Held::new(limits.held_bytes_max),
             rates: Rates::default(),
             connects: Connects::new(&Rates::default(), &RateChoice::default()),
+            wills: Wills::default(),
         }
     }
 
@@ -287,7 +291,17 @@ impl<D: Devices> Gateway<D> {
         connection::Connection::new(self, link, pass).run()
     }
 
-    /// Closes connections that were silent for too long; never ends. One timer serves all of them, since an exact one
+    /// Says a will. It is kept when this ends, or the store can't keep anything now and says so itself.
+    fn say(&self, (peer, report): wills::Said) -> impl Future<Output = ()> + Send + use<D> {
+        let place = self.devices.report(peer, report);
+        async move {
+            if let Ok(kept) = place.await {
+                let _ = kept.await;
+            }
+        }
+    }
+
+    /// Closes connections that were silent for too long, and says wills whose delay is over; never ends. One timer serves all of them, since an exact one
     /// per connection would cost more than the moments it saves.
     pub async fn sweep(self: Arc<Self>) {
         loop {
@@ -295,6 +309,9 @@ impl<D: Devices> Gateway<D> {
             let now_ms = self.clock.now().mono_ms;
             self.registry.sweep(now_ms);
             self.connects.sweep(now_ms);
+            for will in self.wills.due(now_ms) {
+                tokio::spawn(self.say(will));
+            }
         }
     }
 }

@@ -128,9 +128,14 @@ impl<D: Devices> Connection<D> {
         let registry = &self.gateway.registry;
         // What its older connection keeps may not be read by anybody yet.
         let has_session = identity.has_session || registry.peer(device).is_some();
+        let has_older = registry.peer(device).is_some();
+        self.gateway.wills.coming_back(device, claim.wish.clean, has_older);
         let Some(peer) = registry.enter(product, device, &self.mailbox, claim.kicks) else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);
         };
+        if let Some(will) = self.gateway.wills.back(device, claim.wish.clean) {
+            tokio::spawn(self.gateway.say(will));
+        }
         let retained = VecDeque::new();
         let knows_custom_rrpc = *knows_custom_rrpc;
         self.online = Some(Box::new(Online {

@@ -54,6 +54,10 @@ impl SessionWish {
 }
 
 impl KeptSession {
+    pub(super) fn expiry_s(&self) -> u32 {
+        self.expiry_s
+    }
+
     /// The messages that are being read.
     pub(super) fn reading(&mut self) -> Option<&mut Later<MessagePage>> {
         self.reading.as_mut()

@@ -1,14 +1,15 @@
 //! What a device wants said when it vanishes. Source: MQTT 5.0, section 3.1.2.5.
 
-use super::Connection;
+use super::{Connection, End};
 use crate::metrics::Dropped;
+use crate::mqtt::mailbox::CloseReason;
 use crate::mqtt::topics::{Owner, Uplink};
+use crate::mqtt::wills::Said;
 use crate::mqtt::{Devices, Peer, Report};
 use otaru_core::id::ProductNo;
 use otaru_core::message::{Ask, Inform, Progress, Request};
 use otaru_core::shadow::ShadowAsk;
 use otaru_mqtt::packet::{Reason, Will};
-use std::pin::Pin;
 
 impl<D: Devices> Connection<D> {
     /// Why a will can't be taken, if it can't: it is to be said where the device itself may not speak, or to be retained
@@ -36,20 +37,29 @@ impl<D: Devices> Connection<D> {
         }
     }
 
-    /// Says the will, if there is one. It is kept when this ends, or the store can't keep anything now and says so
-    /// itself.
-    pub(super) fn say_will(&mut self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    /// The will that is to be said at once, now that the connection has ended. Another one waits as long as it asks for and the
+    /// session lives, unless the device has gone on with that on another connection.
+    pub(super) fn will_of(&mut self, end: End) -> Option<Said> {
+        let delay_s = self.online.as_ref()?.will.as_ref()?.delay_s;
+        let expiry_s = self.kept.as_ref().map_or(0, |kept| kept.expiry_s());
         let (peer, report) = self.take_will()?;
-        let place = self.gateway.devices.report(peer, report);
-        Some(Box::pin(async move {
-            if let Ok(kept) = place.await {
-                let _ = kept.await;
+        let patience_ms = u64::from(delay_s.min(expiry_s)) * 1_000;
+        match end {
+            End::Closed(CloseReason::Shutdown) => Some((peer, report)),
+            _ if patience_ms == 0 => Some((peer, report)),
+            // Its device is here already, on another connection.
+            _ if self.gateway.registry.peer(peer.device).is_some_and(|now| now != peer) => {
+                self.gateway.wills.was_renewed(peer.device).then_some((peer, report))
             }
-        }))
+            _ => {
+                let until_ms = self.now_ms().saturating_add(patience_ms);
+                let most = self.gateway.devices_may.wills_waiting_max;
+                self.gateway.wills.hold((peer, report), until_ms, most)
+            }
+        }
     }
 
     /// The will, as if the device itself said it now. No answer reaches it any more, so what only asks for one is dropped.
-    /// No session outlives its connection, so that a delay has nothing to wait for.
     fn take_will(&mut self) -> Option<(Peer, Report)> {
         let online = self.online.as_mut()?;
         let (peer, will) = (online.peer, online.will.take()?);

@@ -1,7 +1,7 @@
 //! Devices that speak MQTT 5.0.
 
 use super::harness::{Device, Node, PRODUCT, START_MS, connect, settle, topic};
-use crate::mqtt::{Beside, Delivery, GateLimits, Message};
+use crate::mqtt::{Beside, Delivery, DeviceLimits, GateLimits, Message, Resumed};
 use bytes::{Bytes, BytesMut};
 use otaru_core::id::DeviceNo;
 use otaru_core::time::Timestamp;
@@ -415,6 +415,68 @@ async fn a_will_says_nothing_that_its_device_may_not() {
         settle().await;
         assert_eq!(node.heard.take_log(), ["1 online from 127.0.0.1", "1 offline"]);
     }
+}
+
+/// A session that outlives its connection by a minute.
+fn lasting(node: &Node) {
+    let resumed = Resumed { present: true, is_kept: true, expiry_s: 60, ..Resumed::default() };
+    *node.heard.resumed.lock().unwrap() = resumed;
+}
+
+fn is_said(node: &Node) -> bool {
+    node.heard.take_log().iter().any(|line| line.contains("has default gone"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_will_waits_for_its_delay_as_long_as_the_session_lives() {
+    for (delay_s, comes_by_s) in [(30, 40), (600, 70), (0, 0)] {
+        let node = Node::new();
+        lasting(&node);
+        let will = will(topic("/ota/device/inform", ""), GONE, false);
+        let will = Some(Box::new(Will { delay_s, ..*will }));
+        let connect =
+            Connect { will, session_expiry_s: 60, clean_session: false, ..five("dev-001", "c") };
+        drop(Five::connected(&node, connect).await);
+        settle().await;
+        assert_eq!(is_said(&node), delay_s == 0, "{delay_s}");
+        if delay_s > 0 {
+            tokio::time::sleep(Duration::from_secs(u64::from(delay_s.min(60)) - 1)).await;
+            assert!(!is_said(&node), "{delay_s}");
+            tokio::time::sleep(Duration::from_secs(comes_by_s)).await;
+            assert!(is_said(&node), "{delay_s}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_back_in_time_takes_its_will_back_unless_it_begins_anew() {
+    for (clean, leaves_before) in [(false, true), (false, false), (true, true), (true, false)] {
+        let node = Node::new();
+        lasting(&node);
+        let will = Some(will(topic("/ota/device/inform", ""), GONE, false));
+        let kept = Connect { session_expiry_s: 60, clean_session: false, ..five("dev-001", "c") };
+        let (first, _) = Five::connected(&node, Connect { will, ..kept.clone() }).await;
+        let first = (!leaves_before).then_some(first);
+        settle().await;
+        let (_second, _) = Five::connected(&node, Connect { clean_session: clean, ..kept }).await;
+        settle().await;
+        assert_eq!(is_said(&node), clean, "{clean} {leaves_before}");
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        assert!(!is_said(&node), "not again");
+        drop(first);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wills_beyond_those_that_may_wait_are_said_at_once() {
+    let limits = DeviceLimits { wills_waiting_max: 0, ..DeviceLimits::default() };
+    let node = Node::with(limits, GateLimits::default());
+    lasting(&node);
+    let will = Some(will(topic("/ota/device/inform", ""), GONE, false));
+    let kept = Connect { will, session_expiry_s: 60, clean_session: false, ..five("dev-001", "c") };
+    drop(Five::connected(&node, kept).await);
+    settle().await;
+    assert!(is_said(&node));
 }
 
 fn retained(topic: impl Into<ByteString>, payload: &'static str) -> Packet {

@@ -8,6 +8,7 @@ mod newcomer;
 mod outgoing;
 mod pace;
 mod retained;
+mod socket;
 mod sub_devices;
 mod subscriptions;
 mod will;
@@ -27,7 +28,7 @@ use crate::doors::Pass;
 use crate::metrics::{Metrics, Phase, Refused};
 use backlog::Backlog;
 use blocks::Blocks;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kept::{FilterAnswer, KeptSession};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
 use otaru_core::topology::TopoError;
@@ -35,7 +36,6 @@ use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ByteString, ConnectCode, Will};
 use otaru_mqtt::session::{ProtocolError, Session};
 use pace::block_or_pace;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
 use std::io::ErrorKind;
@@ -43,16 +43,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use sub_devices::{SubDevices, first_answer};
 use subscriptions::Subscription;
-
-const READ_BYTES: usize = 64 * 1024;
-/// A larger buffer is given back after use.
-const WRITE_BYTES_KEPT: usize = 64 * 1024;
-
-thread_local! {
-    /// Buffers of whichever connection works just now, so that idle ones hold none.
-    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    static WRITE: RefCell<BytesMut> = RefCell::default();
-}
 
 /// Why a connection ended, for the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -308,27 +298,6 @@ impl<D: Devices> Connection<D> {
         self.has_room() && self.session.wants_input()
     }
 
-    fn read(&mut self) -> Result<(), End> {
-        let mut buffer = READ.take();
-        buffer.resize(READ_BYTES, 0);
-        // What follows a CONNECT stays where it is until that has been judged.
-        let is_stranger = !self.session.is_connected();
-        let most =
-            if is_stranger { self.gateway.devices_may.connect_bytes_max } else { READ_BYTES };
-        let result = match self.link.try_read(&mut buffer[..most.min(READ_BYTES)]) {
-            Ok(0) => Err(End::Eof),
-            Ok(count) => {
-                let result = self.advance(&mut &buffer[..count]);
-                self.note_read(count);
-                result
-            }
-            Err(error) if is_passing(&error) => Ok(()),
-            Err(error) => Err(End::Broken(error.kind())),
-        };
-        READ.set(buffer);
-        result
-    }
-
     /// Acts on what the device said, as far as there is room.
     fn advance(&mut self, input: &mut &[u8]) -> Result<(), End> {
         let now_ms = self.now_ms();
@@ -361,55 +330,6 @@ impl<D: Devices> Connection<D> {
         self.write(|session, out| session.refuse(code, text, out))?;
         Err(End::Refused(code))
     }
-
-    /// Writes what `compose` makes to the socket, and keeps what that doesn't take.
-    fn write(&mut self, compose: impl FnOnce(&mut Session, &mut BytesMut)) -> Result<(), End> {
-        let mut out = WRITE.take();
-        compose(&mut self.session, &mut out);
-        let mut sent = 0;
-        let mut result = Ok(());
-        while self.backlog.is_empty() && sent < out.len() {
-            match self.link.try_write(&out[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if is_passing(&error) => break,
-                Err(error) => {
-                    result = Err(End::Broken(error.kind()));
-                    break;
-                }
-            }
-        }
-        self.backlog.push(&out[sent..], self.now_ms());
-        self.note_written(out.len());
-        if out.capacity() <= WRITE_BYTES_KEPT {
-            out.clear();
-            WRITE.set(out);
-        }
-        let is_slow = self.backlog.bytes().len() > self.gateway.devices_may.backlog_bytes_max;
-        if is_slow { Err(End::Slow) } else { result }
-    }
-
-    fn flush(&mut self) -> Result<(), End> {
-        while !self.backlog.is_empty() {
-            match self.link.try_write(self.backlog.bytes()) {
-                Ok(count) => self.backlog.taken(count, self.now_ms()),
-                Err(error) if is_passing(&error) => return Ok(()),
-                Err(error) => return Err(End::Broken(error.kind())),
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts what is kept for packets that aren't whole yet, or not taken yet, among what all connections keep.
-    fn note_held(&mut self) {
-        let bytes = self.session.kept_capacity() + self.backlog.capacity();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        if bytes != self.held_bytes {
-            self.held_bytes = bytes;
-            for no in self.gateway.held.set(self.no, bytes as usize) {
-                self.gateway.registry.relieve(no);
-            }
-        }
-    }
 }
 
 impl<D: Devices> Drop for Connection<D> {
@@ -423,11 +343,6 @@ impl<D: Devices> Drop for Connection<D> {
         }
         self.leave_session();
     }
-}
-
-/// Whether a socket only has to be waited for.
-fn is_passing(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// What has to come before the socket is read again, or the next messages of the session. One future for both: each

@@ -9,6 +9,7 @@ use super::{Devices, Figures, named};
 use crate::clock::Stopwatch;
 use anyhow::Context;
 use clap::Args;
+use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -47,8 +48,10 @@ pub(super) async fn run(args: PushArgs, bar: &Bar) -> anyhow::Result<Figures> {
         again: Tally::new()?,
     });
     let (shared, comes_back) = (Arc::clone(&times), args.again);
+    let version = Arc::clone(&campaign.version);
     let play = move |crowd, line, device, nth| {
-        push(crowd, line, device, nth, Arc::clone(&shared), comes_back)
+        let awaited = Awaited { device, version: Arc::clone(&version) };
+        push(crowd, line, awaited, nth, Arc::clone(&shared), comes_back)
     };
     let running = crowd.gather(devices, bar, play).await?;
     let connected = crowd.connects.done_count();
@@ -81,28 +84,53 @@ pub(super) async fn run(args: PushArgs, bar: &Bar) -> anyhow::Result<Figures> {
     Ok(figures)
 }
 
+/// A device, and the upgrade that it waits for: it may be told of one of an earlier run first.
+struct Awaited {
+    device: Device,
+    version: Arc<str>,
+}
+
+impl Awaited {
+    /// Says its version, so that the server need not wait for it.
+    async fn inform(&self, line: &mut Line) -> Result<(), LineError> {
+        let version = format!(r#"{{"version":"{FROM}"}}"#);
+        line.say(&self.device.topic("inform"), &version).await
+    }
+
+    async fn told(&self, line: &mut Line) -> Result<(), LineError> {
+        let topic = self.device.topic("upgrade");
+        loop {
+            let payload = line.message(&topic).await?;
+            let message: Value = serde_json::from_slice(&payload).unwrap_or_default();
+            if message["data"]["version"] == *self.version {
+                return Ok(());
+            }
+        }
+    }
+}
+
 async fn push(
     crowd: Arc<Crowd>,
     mut line: Line,
-    device: Device,
+    awaited: Awaited,
     nth: usize,
     times: Arc<Times>,
     comes_back: bool,
 ) {
     let told = async {
-        inform(&mut line, &device).await?;
+        awaited.inform(&mut line).await?;
         crowd.end();
-        line.message(&device.topic("upgrade")).await
+        awaited.told(&mut line).await
     };
     match told.await {
-        Ok(_) => crowd.work.done(times.call.get_or_init(Stopwatch::start).elapsed()),
+        Ok(()) => crowd.work.done(times.call.get_or_init(Stopwatch::start).elapsed()),
         Err(error) => return crowd.work.failed(error),
     }
     let stays = async {
         if comes_back {
             line.listen().await;
             let loss = *times.loss.get_or_init(Stopwatch::start);
-            match again(&crowd, &device, nth, loss, &times).await {
+            match again(&crowd, &awaited, nth, loss, &times).await {
                 Ok(back) => line = back,
                 Err(error) => return crowd.work.failed(error),
             }
@@ -118,20 +146,15 @@ async fn push(
 /// Connects as soon as there is a server, and waits until it tells of the upgrade again.
 async fn again(
     crowd: &Crowd,
-    device: &Device,
+    awaited: &Awaited,
     nth: usize,
     loss: Stopwatch,
     times: &Times,
 ) -> Result<Line, LineError> {
-    let mut line = crowd.rejoin(nth, device, RETRY_PAUSE).await?;
+    let mut line = crowd.rejoin(nth, &awaited.device, RETRY_PAUSE).await?;
     times.back.done(loss.elapsed());
-    inform(&mut line, device).await?;
-    line.message(&device.topic("upgrade")).await?;
+    awaited.inform(&mut line).await?;
+    awaited.told(&mut line).await?;
     times.again.done(loss.elapsed());
     Ok(line)
-}
-
-/// Says its version, so that the server need not wait for it.
-async fn inform(line: &mut Line, device: &Device) -> Result<(), LineError> {
-    line.say(&device.topic("inform"), &format!(r#"{{"version":"{FROM}"}}"#)).await
 }

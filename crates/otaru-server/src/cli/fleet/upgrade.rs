@@ -37,6 +37,8 @@ pub(super) struct Campaign {
     api: Client,
     product_key: String,
     package: String,
+    /// Where the package leads; no other campaign leads there.
+    pub(super) version: Arc<str>,
 }
 
 impl Campaign {
@@ -55,7 +57,7 @@ impl Campaign {
         let api = client(target)?;
         let version = unique("2.0.0")?;
         let package = package(&api, &product_key, &version, bytes).await?;
-        Ok(Self { api, product_key, package })
+        Ok(Self { api, product_key, package, version: version.into() })
     }
 
     /// Makes the job; its id.

@@ -23,8 +23,8 @@ enum Audience {
 
 impl App {
     /// Sends a message to the device of its topic, or to all of a product, as far as they have subscribed. At QoS 1 it
-    /// is kept for a session that outlives its connection until the device has it; who else is offline misses it. A topic of a device
-    /// must be one that its product lets it subscribe to.
+    /// is kept for a session that outlives its connection until the device has it; who else is offline misses it. A
+    /// topic of a device must be one that its product lets it subscribe to.
     ///
     /// # Errors
     /// When the session of the device has no room: nothing that was acknowledged to a caller makes way.

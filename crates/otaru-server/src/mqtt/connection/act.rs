@@ -127,8 +127,8 @@ impl<D: Devices> Connection<D> {
         }
         let registry = &self.gateway.registry;
         // What its older connection keeps may not be read by anybody yet.
-        let has_session = identity.has_session || registry.peer(device).is_some();
         let has_older = registry.peer(device).is_some();
+        let has_session = identity.has_session || has_older;
         self.gateway.wills.coming_back(device, claim.wish.clean, has_older);
         let Some(peer) = registry.enter(product, device, &self.mailbox, claim.kicks) else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Kicked, None);

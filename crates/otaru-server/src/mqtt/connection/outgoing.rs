@@ -80,10 +80,10 @@ impl<D: Devices> Connection<D> {
     /// How the device hears a message; `None` when it has not subscribed to its topic.
     fn heard(&self, message: &Message) -> Option<Heard> {
         let covering = || self.subscriptions.iter().filter(|it| it.covers(&message.topic));
-        let subscribed = covering().map(|subscription| subscription.qos).max();
+        let subscribed = || covering().map(|subscription| subscription.qos).max();
         let qos = match self.asked_for(&message.topic) {
             None => message.qos,
-            Some((peer, tail)) => match subscribed {
+            Some((peer, tail)) => match subscribed() {
                 Some(granted) => granted.min(message.qos),
                 None if self.hears_by_itself(peer, tail, &message.topic) => message.qos,
                 None => return None,

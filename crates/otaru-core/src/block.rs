@@ -172,10 +172,7 @@ mod tests {
     use super::*;
 
     fn vectors() -> Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
-        let text = std::fs::read_to_string(path).expect("the vectors are in the repository");
-        let vectors: Value = serde_json::from_str(&text).expect("the vectors are JSON");
-        vectors["mqtt_download"].clone()
+        crate::vectors::vectors()["mqtt_download"].clone()
     }
 
     #[test]

@@ -170,11 +170,7 @@ fn sign(secret: &str, head: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn vectors() -> Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
+    use crate::vectors::vectors;
 
     #[test]
     fn claims_of_both_c_sdks_are_right_for_their_secret_alone() {

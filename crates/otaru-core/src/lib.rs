@@ -33,4 +33,6 @@ pub mod topic;
 pub mod topic_class;
 pub mod topology;
 pub mod update;
+#[cfg(test)]
+mod vectors;
 pub mod version;

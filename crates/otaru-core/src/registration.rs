@@ -242,11 +242,7 @@ pub fn is_token(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn vectors() -> serde_json::Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
+    use crate::vectors::vectors;
 
     #[test]
     fn claims_of_every_sdk_prove_the_secret_of_their_product_alone() {

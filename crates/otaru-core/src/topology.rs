@@ -303,12 +303,8 @@ impl TopoAsk {
 mod tests {
     use super::*;
     use crate::message::Request;
+    use crate::vectors::vectors;
     use serde_json::json;
-
-    fn vectors() -> Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
 
     #[test]
     fn proofs_of_every_gateway_sdk_are_right_for_their_secret_alone() {

@@ -90,12 +90,7 @@ pub fn register_content(product_key: &str, device_name: &str, random: &str) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn vectors() -> serde_json::Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
-        let text = std::fs::read_to_string(path).expect("the vectors are in the repository");
-        serde_json::from_str(&text).expect("the vectors are JSON")
-    }
+    use crate::vectors::vectors;
 
     fn text<'a>(value: &'a serde_json::Value, name: &str) -> &'a str {
         value[name].as_str().unwrap_or_else(|| panic!("{name} of {value}"))

@@ -57,9 +57,7 @@ mod tests {
 
     #[test]
     fn the_key_is_that_of_the_device_sdk() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/spec/vectors.json");
-        let text = std::fs::read_to_string(path).expect("the vectors are in the repository");
-        let vectors: serde_json::Value = serde_json::from_str(&text).expect("the vectors are JSON");
+        let vectors = crate::vectors::vectors();
         let secret = vectors["inputs"]["device_secret"].as_str().unwrap();
         let cases = vectors["tls_psk"].as_array().unwrap();
         assert!(!cases.is_empty());

@@ -170,6 +170,21 @@ def test_a_handshake_that_stalls_is_cut(tmp_path):
         server.kill()
 
 
+def test_a_server_under_tls_stops_with_all_its_store_has_kept(tmp_path):
+    server = Server(tmp_path, *TLS_LISTENERS).start()
+    fleet = Fleet(clouds.Core(server.http))
+    device = WireDevice(server, fleet.device(), tls=True)
+    assert device.connect() == 0
+    device.report_version("1.0.0")
+    host, port = server.mqtts.rsplit(":", 1)
+    # One in the middle of its handshake keeps nothing open either.
+    with socket.create_connection((host, int(port)), timeout=HANG_SECONDS) as stalled:
+        stalled.sendall(b"\x16\x03\x01")
+        assert server.stop() == 0
+        assert stalled.recv(1) == b""
+    device.close()
+
+
 def test_a_reload_takes_new_files_and_keeps_connections_and_old_files_when_new_ones_are_bad(tmp_path):
     ours = Ours(tmp_path)
     server = Server(tmp_path, *TLS_LISTENERS, "--tls-cert", ours.certificate, "--tls-key", ours.key)

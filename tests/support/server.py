@@ -113,10 +113,12 @@ class Server:
         self._reap()
 
     def stop(self):
-        """SIGTERM, as a service manager does; returns the exit status."""
+        """SIGTERM, as a service manager does; returns the exit status. All that waited was committed before the end."""
         if self.running:
             os.kill(self.process.pid, signal.SIGTERM)
-        return self._reap()
+        status = self._reap()
+        assert "not drained in time" not in self.log.read_text(errors="replace"), self.log_tail()
+        return status
 
     def _reap(self):
         self.process.stdout.close()

@@ -280,7 +280,7 @@ impl Server {
 
     /// Ends what is in work, closes all connections, and waits until the store has committed what waits.
     pub async fn stop(self) {
-        let Self { mut tasks, listening, stop, registry, store, _folder, .. } = self;
+        let Self { mut tasks, listening, stop, registry, store, tls, _folder, .. } = self;
         stop.send_replace(true);
         for listening in listening {
             if let Err(error) = listening.await {
@@ -292,6 +292,8 @@ impl Server {
         if tokio::time::timeout(STOP_TIME, registry.close_all()).await.is_err() {
             tracing::warn!("devices did not go in time");
         }
+        // It looks devices' keys up, and the store ends once nobody can ask it any more.
+        drop(tls);
         let drained = tokio::task::spawn_blocking(move || store.join());
         if tokio::time::timeout(STOP_TIME, drained).await.is_err() {
             tracing::warn!("the store was not drained in time");

@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
 
 /// Connections that may wait to be accepted: a fleet reconnects at once after an outage.
 const BACKLOG: u32 = 4_096;
@@ -27,12 +28,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves everybody who connects, under TLS where there is an acceptor; never ends. Each connection is a task of the
-/// runtime.
+/// runtime. Handshakes end with this future; connections know by the registry when to go.
 pub async fn serve<D: Devices>(
     gateway: Arc<Gateway<D>>,
     listener: TcpListener,
     tls: Option<Arc<Acceptor>>,
 ) {
+    let (_open, shut) = watch::channel(());
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
@@ -45,12 +47,19 @@ pub async fn serve<D: Devices>(
                         let link = Link::Socket(socket.into());
                         drop(tokio::spawn(gateway.connection(link, pass)));
                     }
-                    Some(tls) => drop(tokio::spawn(async move {
-                        let shaken = tls.accept(socket, peer.ip());
-                        if let Some(socket) = unless_asked_to_go(shaken, &pass).await {
-                            gateway.connection(Link::Socket(socket.into()), pass).await;
-                        }
-                    })),
+                    Some(tls) => {
+                        let mut shut = shut.clone();
+                        drop(tokio::spawn(async move {
+                            let shaken = tokio::select! {
+                                shaken = unless_asked_to_go(tls.accept(socket, peer.ip()), &pass) => shaken,
+                                _ = shut.changed() => None,
+                            };
+                            drop(tls);
+                            if let Some(socket) = shaken {
+                                gateway.connection(Link::Socket(socket.into()), pass).await;
+                            }
+                        }));
+                    }
                 }
             }
             Err(error) => {

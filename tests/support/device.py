@@ -6,6 +6,8 @@ import hmac
 import json
 import pathlib
 import queue
+import ssl
+import threading
 
 import paho.mqtt.client as paho
 from linkkit import linkkit
@@ -14,6 +16,30 @@ from server import HANG_SECONDS, wait_for
 
 Push = collections.namedtuple("Push", "kind version size url sign_method sign module extra")
 KIND_PUSH, KIND_REPLY = 1, 2  # what the SDK calls the upgrade message and the answer to a pull
+
+
+class OneAtATime(ssl.SSLSocket):
+    """A socket under TLS that one thread at a time reads or writes.
+
+    The SDK reads in a thread of its own, which also acknowledges pushes, while `publish_topic` writes at once, from the
+    thread of the caller. OpenSSL allows no two calls on one connection at the same time, and this version of Python lets
+    both through (gh-134698: newer ones keep them apart by themselves). System calls of failing runs show both threads
+    send the very same record, which replaced the other one's; its number is used twice, so the server has to answer
+    `bad_record_mac` and close (RFC 8446, 5.2). The SDK then takes the same push up again and again, and never connects anew.
+    """
+
+    def __new__(cls, *arguments, **named):
+        self = super().__new__(cls, *arguments, **named)
+        self.turn = threading.Lock()
+        return self
+
+    def send(self, *arguments):
+        with self.turn:
+            return super().send(*arguments)
+
+    def recv(self, *arguments):
+        with self.turn:
+            return super().recv(*arguments)
 
 
 class SdkDevice:
@@ -30,6 +56,8 @@ class SdkDevice:
             device_secret=device["DeviceSecret"],
         )
         if tls:
+            # The SDK makes its context by itself, so that this is said of all of them.
+            ssl.SSLContext.sslsocket_class = OneAtATime
             # The same CA serves the downloads.
             self.kit.config_mqtt(port=server.mqtts_port, endpoint="localhost", cadata=server.ca.read_text())
         else:

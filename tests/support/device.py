@@ -125,17 +125,22 @@ def credentials(device, method="hmacsha256", timestamp="2524608000000", base=Non
 
 
 class WireDevice:
-    """A paho-mqtt client in the role of a device: what arrives and what is acknowledged lies in queues."""
+    """A paho-mqtt client in the role of a device: what arrives and what is acknowledged lies in queues.
 
-    def __init__(self, server, device, clean_session=True, tls=False, websocket=None, **how):
+    `certificate`: a file with one and its key, to show under TLS. `login`: client id, username and password as they are."""
+
+    def __init__(
+        self, server, device, clean_session=True, tls=False, websocket=None, certificate=None, login=None, version=paho.MQTTv311, **how
+    ):  # fmt: skip
         self.product_key, self.name = device["ProductKey"], device["DeviceName"]
-        client_id, username, password = credentials(device, **how)
+        client_id, username, password = login or credentials(device, **how)
         self.messages, self.connacks, self.subacks, self.ends = (queue.Queue() for _ in range(4))
         address = (server.https if tls else server.http) if websocket else (server.mqtts if tls else server.mqtt)
         self.port = int(address.rsplit(":", 1)[1])
         self.client = paho.Client(
             client_id=client_id,
-            clean_session=clean_session,
+            clean_session=None if version == paho.MQTTv5 else clean_session,
+            protocol=version,
             reconnect_on_failure=False,
             transport="websockets" if websocket else "tcp",
         )
@@ -143,11 +148,11 @@ class WireDevice:
             self.client.ws_set_options(path=websocket)
         self.client.username_pw_set(username, password)
         if tls:
-            self.client.tls_set(ca_certs=str(server.ca))
-        self.client.on_connect = lambda _c, _u, _f, code: self.connacks.put(code)
+            self.client.tls_set(ca_certs=str(server.ca), certfile=certificate, keyfile=certificate)
+        self.client.on_connect = lambda _c, _u, _f, code, _p=None: self.connacks.put(int(getattr(code, "value", code)))
         self.client.on_message = lambda _c, _u, message: self.messages.put(message)
         self.client.on_subscribe = lambda _c, _u, _mid, granted: self.subacks.put(granted)
-        self.client.on_disconnect = lambda _c, _u, code: self.ends.put(code)
+        self.client.on_disconnect = lambda _c, _u, code, _p=None: self.ends.put(code)
 
     def connect(self):
         """The CONNACK code."""

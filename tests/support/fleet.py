@@ -16,10 +16,10 @@ def unique(prefix):
 class Fleet:
     """One product of the account, driven through any of the clients."""
 
-    def __init__(self, cloud):
+    def __init__(self, cloud, **parameters):
         self.cloud = cloud
         self.product_name = unique("product")
-        self.product = cloud.ok("CreateProduct", ProductName=self.product_name, NodeType=0)["Data"]
+        self.product = cloud.ok("CreateProduct", ProductName=self.product_name, NodeType=0, **parameters)["Data"]
         self.product_key = self.product["ProductKey"]
 
     def device(self, name=None):

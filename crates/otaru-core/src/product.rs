@@ -21,7 +21,8 @@ pub struct Product {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// What the API stores of a product and shows again; no rule of upgrades depends on it.
+/// What the API stores of a product and shows again; no rule of upgrades depends on it, and of those of devices only how
+/// they prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProductProfile {
     /// 0 device, 1 gateway.
@@ -35,6 +36,13 @@ pub struct ProductProfile {
     pub protocol_type: String,
     pub net_type: i32,
     pub validate_type: i32,
+}
+
+impl ProductProfile {
+    /// Whether its devices prove who they are with a certificate instead of their secret.
+    pub fn is_by_certificate(&self) -> bool {
+        self.auth_type == "x509"
+    }
 }
 
 /// Whether `name` can be the name of a product: 4 to 30 places, a character beyond ASCII counting two, of letters and

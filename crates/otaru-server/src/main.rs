@@ -1,7 +1,9 @@
 //! Parses the command line and starts the command.
 
 use clap::{Parser, Subcommand};
-use otaru_server::cli::{ca, call, demo, device, fleet, key, registration, serve, transfer, user};
+use otaru_server::cli::{
+    ca, call, demo, device, device_cert, fleet, key, registration, serve, transfer, user,
+};
 use std::process::ExitCode;
 
 /// Self-hosted over-the-air upgrades for device fleets.
@@ -17,6 +19,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Call(call::CallArgs),
     Device(device::DeviceArgs),
+    DeviceCert(device_cert::DeviceCertArgs),
     Demo(demo::DemoArgs),
     Fleet(fleet::FleetArgs),
     Ca(ca::CaArgs),
@@ -36,6 +39,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args).await.map(|()| ExitCode::SUCCESS),
         Command::Call(args) => call::run(args).await,
         Command::Device(args) => device::command(args).await.map(|()| ExitCode::SUCCESS),
+        Command::DeviceCert(args) => device_cert::run(args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Fleet(args) => fleet::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Ca(args) => ca::run(&args).map(|()| ExitCode::SUCCESS),

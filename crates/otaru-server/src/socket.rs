@@ -1,6 +1,7 @@
 //! A connection that was accepted: plain or under TLS.
 
-use crate::tls::TlsSocket;
+use crate::tls::{Certified, TlsSocket};
+use otaru_core::time::Timestamp;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,6 +29,14 @@ impl From<TlsSocket> for Socket {
 }
 
 impl Socket {
+    /// The device that the peer's certificate names, if it has shown one that is good at `now`.
+    pub fn certified(&self, now: Timestamp) -> Option<Certified> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(socket) => socket.certified(now),
+        }
+    }
+
     /// What to wait for, and where, before a read; `None` when there is something already.
     pub fn before_read(&self) -> Option<(&TcpStream, Interest)> {
         match self {

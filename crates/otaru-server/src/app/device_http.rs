@@ -25,7 +25,10 @@ impl App {
             let Some(product) = view.product_by_key(&claim.product_key)? else {
                 return Ok((claim.clone(), None));
             };
-            Ok((claim.clone(), view.device_by_name(product.no, &claim.device_name)?))
+            // Here nobody can show a certificate.
+            let may_sign = !product.profile.is_by_certificate();
+            let device = view.device_by_name(product.no, &claim.device_name)?;
+            Ok((claim.clone(), device.filter(|_| may_sign)))
         });
         let (claim, device) = found.await?;
         // An unknown device takes as long as a wrong secret: nobody learns names by measuring.

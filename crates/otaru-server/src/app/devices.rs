@@ -7,8 +7,8 @@ use super::task::Judged;
 use super::topology::GATEWAY;
 use super::{App, ask, push, report, retained, shadow, topic_class};
 use crate::mqtt::{
-    Delivery, Devices, Identity, Later, Message, MessagePage, Peer, Report, Resumed, SessionWish,
-    SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
+    Delivery, Devices, Identity, IdentityProof, Later, Message, MessagePage, Peer, Report, Resumed,
+    SessionWish, SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
 };
 use crate::store::{Shelf, StoreError};
 use bytes::Bytes;
@@ -59,17 +59,21 @@ impl Devices for Gatekeeper {
                 let Some(device) = view.device_by_name(product.no, &name)? else { return Ok(None) };
                 topic_class::learn(view, registry.rules(), product.no)?;
                 let has_session = view.session(device.no)?.is_some();
-                Ok(Some((device, product.profile.node_type == GATEWAY, has_session)))
+                let proof = if product.profile.is_by_certificate() {
+                    IdentityProof::Certificate
+                } else {
+                    IdentityProof::Secret(device.secret)
+                };
+                Ok(Some(Identity {
+                    device: device.no,
+                    product: device.product,
+                    proof,
+                    disabled: device.disabled,
+                    is_gateway: product.profile.node_type == GATEWAY,
+                    has_session,
+                }))
             });
-            let device = found.await.map_err(|error| unavailable(&error))?;
-            Ok(device.map(|(d, is_gateway, has_session)| Identity {
-                device: d.no,
-                product: d.product,
-                secret: d.secret,
-                disabled: d.disabled,
-                is_gateway,
-                has_session,
-            }))
+            found.await.map_err(|error| unavailable(&error))
         })
     }
 

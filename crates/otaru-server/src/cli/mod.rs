@@ -6,6 +6,7 @@ pub mod call;
 pub mod client;
 pub mod demo;
 pub mod device;
+pub mod device_cert;
 mod engine;
 pub mod fleet;
 pub mod key;

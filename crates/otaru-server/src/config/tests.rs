@@ -182,6 +182,7 @@ fn what_is_wrong_in_a_file_is_said() {
             "[tls]\ncert = [\"a\", \"b\", \"c\"]\nkey = [\"a\", \"b\", \"c\"]",
             "tls.cert: 3 files are more than 2",
         ),
+        ("[tls]\nclient_crl = \"a\"", "tls.client_crl: it needs tls.client_ca"),
         ("[tls]\nhandshakes_max = 0", "tls.handshakes_max: at least 1 is needed"),
         ("[tls]\nhandshake_ms = 0", "tls.handshake_ms: 0 is not"),
         ("[doors]\naddresses_max = 1023", "doors.addresses_max: 1023 is less than 1024"),

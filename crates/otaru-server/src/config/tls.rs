@@ -20,6 +20,10 @@ pub struct TlsConfig {
     pub names: Vec<ServerName>,
     /// Certificates of the operator's; without them the server makes its own.
     pub pairs: Vec<Pair>,
+    /// Certificates of the operator's CAs for devices.
+    pub client_ca: Option<PathBuf>,
+    /// What they have revoked.
+    pub client_crl: Option<PathBuf>,
     pub limits: TlsLimits,
 }
 
@@ -56,6 +60,23 @@ pub(super) struct TlsSettings {
         value_name = "FILE"
     )]
     key: Option<Vec<PathBuf>>,
+    /// Certificates of the CAs whose certificates devices of X.509 products may show, in PEM, beside the CA that
+    /// `otaru device-cert` makes
+    #[arg(
+        id = "tls_client_ca",
+        long = "tls-client-ca",
+        env = "OTARU_TLS_CLIENT_CA",
+        value_name = "FILE"
+    )]
+    client_ca: Option<PathBuf>,
+    /// Lists of the certificates that the CAs of --tls-client-ca have revoked, in PEM
+    #[arg(
+        id = "tls_client_crl",
+        long = "tls-client-crl",
+        env = "OTARU_TLS_CLIENT_CRL",
+        value_name = "FILE"
+    )]
+    client_crl: Option<PathBuf>,
     /// Milliseconds from a connection to the end of its handshake, up to 120000 [default: 10000]
     #[arg(
         id = "tls_handshake_ms",
@@ -85,6 +106,8 @@ impl TlsSettings {
             name: self.name.or(below.name),
             cert,
             key,
+            client_ca: self.client_ca.or(below.client_ca),
+            client_crl: self.client_crl.or(below.client_crl),
             handshake_ms: self.handshake_ms.or(below.handshake_ms),
             handshakes_max: self.handshakes_max.or(below.handshakes_max),
         }
@@ -110,6 +133,10 @@ impl TlsSettings {
             cert.len()
         );
         let pairs = cert.into_iter().zip(key).map(|(certificate, key)| Pair { certificate, key });
+        ensure!(
+            self.client_crl.is_none() || self.client_ca.is_some(),
+            "tls.client_crl: it needs tls.client_ca, whose CAs sign it"
+        );
         let mut limits = TlsLimits::default();
         limits.handshake_ms = self.handshake_ms.unwrap_or(limits.handshake_ms);
         limits.handshakes_max = self.handshakes_max.unwrap_or(limits.handshakes_max);
@@ -127,6 +154,8 @@ impl TlsSettings {
         Ok(TlsConfig {
             names: names.collect::<anyhow::Result<_>>()?,
             pairs: pairs.collect(),
+            client_ca: self.client_ca,
+            client_crl: self.client_crl,
             limits,
         })
     }

@@ -9,7 +9,7 @@ use super::{Backend, LongTarget, Router};
 use crate::doors::{Pass, unless_asked_to_go};
 use crate::metrics::{Door, HttpEnded, Metrics};
 use crate::socket::Socket;
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Knocks};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -68,7 +68,7 @@ pub async fn serve<B: Backend>(
                     match tls {
                         None => connection(router, socket.into(), pass, stop).await,
                         Some(tls) => {
-                            let shaken = tls.accept(socket, peer.ip());
+                            let shaken = tls.accept(socket, peer.ip(), Knocks::Anybody);
                             if let Some(socket) = unless_asked_to_go(shaken, &pass).await {
                                 connection(router, socket.into(), pass, stop).await;
                             }

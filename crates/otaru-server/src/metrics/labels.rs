@@ -132,6 +132,10 @@ label! {
         UnknownDevice = "unknown_device",
         /// A signature that the secret of the device doesn't make.
         Signature = "signature",
+        /// A device that has to come with a certificate came without.
+        NoCertificate = "no_certificate",
+        /// A certificate of another device than the CONNECT names, or of one that is to prove its secret.
+        Certificate = "certificate",
         Disabled = "disabled",
         /// What MQTT 5.0 has no place for, or this server not.
         Protocol = "protocol",
@@ -324,6 +328,12 @@ label! {
         Distrusted = "distrusted",
         /// No such device, or a key that doesn't come of its secret.
         Psk = "psk",
+        /// The device's certificate comes of no CA that is trusted for devices, or is for something else.
+        ClientUntrusted = "client_untrusted",
+        /// It is not valid yet, or not any more.
+        ClientExpired = "client_expired",
+        /// It was revoked.
+        ClientRevoked = "client_revoked",
         Other = "other",
     }
 }

@@ -1,6 +1,8 @@
 //! What a CONNECT says about who is there. Source: the device protocol reference, authentication.
 
+use super::{Identity, IdentityProof};
 use crate::metrics::Refused;
+use crate::tls::Certified;
 use otaru_core::id::{DeviceName, ProductKey};
 use otaru_core::registration::{Claim, Grant, is_token};
 use otaru_core::signature::device::{SignMethod, connect_content};
@@ -27,8 +29,20 @@ pub(super) struct Credentials {
     pub(super) is_nameless: bool,
     /// Its parameter `ext` says that requests may come on topics of the product's own.
     pub(super) knows_custom_rrpc: bool,
+    /// It doesn't say who it is, and is told by its certificate.
+    pub(super) asks_who_it_is: bool,
+    shown: Shown,
     proof: Proof,
     password: String,
+}
+
+/// What a certificate says of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    /// The device is the one that it names.
+    Own,
+    Foreign,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +51,8 @@ enum Proof {
     Signature(SignMethod, String),
     /// The token that was given for this client id.
     Token(String),
+    /// The certificate that came with it, and nothing else.
+    Certificate,
 }
 
 /// How a client is turned away before anybody is looked up.
@@ -46,21 +62,29 @@ pub(super) type Turned = (ConnectCode, Refused);
 const MALFORMED: Turned = (ConnectCode::BadUsernameOrPassword, Refused::Credentials);
 
 impl Visitor {
-    /// Reads the claim from username, client id and password.
+    /// Reads the claim from username, client id and password, and from the certificate that was shown, if one was.
     ///
     /// # Errors
     /// The code of the CONNACK that turns the client away, and how it is counted.
-    pub(super) fn parse(connect: &Connect) -> Result<Self, Turned> {
-        let username = connect.username.as_deref().ok_or(MALFORMED)?;
-        let (device_name, product_key) = username.split_once('&').ok_or(MALFORMED)?;
+    pub(super) fn parse(connect: &Connect, certified: Option<&Certified>) -> Result<Self, Turned> {
         let client_id = ClientId::parse(&connect.client_id);
         if client_id.base.len() > CLIENT_ID_BYTES_MAX {
             return Err((ConnectCode::IdentifierRejected, Refused::ClientId));
         }
+        let is_silent = connect.password.as_deref().is_none_or(<[u8]>::is_empty);
+        if let Some(certified) = certified.filter(|_| is_silent) {
+            let credentials = Credentials::certified(connect, &client_id, certified)?;
+            return Ok(Self::Device(credentials));
+        }
+        let username = connect.username.as_deref().ok_or(MALFORMED)?;
+        let (device_name, product_key) = username.split_once('&').ok_or(MALFORMED)?;
         let password = connect.password.as_deref().map(<[u8]>::to_vec);
         let password = password.and_then(|p| String::from_utf8(p).ok()).ok_or(MALFORMED)?;
-        let ext: u32 = client_id.param("ext").and_then(|bits| bits.parse().ok()).unwrap_or(0);
-        let knows_custom_rrpc = ext & 1 == 1;
+        let shown = match certified {
+            None => Shown::Nothing,
+            Some(certified) if certified.is(device_name, product_key) => Shown::Own,
+            Some(_) => Shown::Foreign,
+        };
         let credentials = |proof, password| {
             let product_key = product_key.parse().map_err(|_| MALFORMED)?;
             let device_name = device_name.parse().map_err(|_| MALFORMED)?;
@@ -69,7 +93,9 @@ impl Visitor {
                 product_key,
                 device_name,
                 is_nameless,
-                knows_custom_rrpc,
+                knows_custom_rrpc: client_id.knows_custom_rrpc(),
+                asks_who_it_is: false,
+                shown,
                 proof,
                 password,
             }))
@@ -103,14 +129,61 @@ impl Visitor {
 }
 
 impl Credentials {
+    /// Those of a device that shows a certificate and no password.
+    fn certified(
+        connect: &Connect,
+        client_id: &ClientId<'_>,
+        certified: &Certified,
+    ) -> Result<Self, Turned> {
+        let Certified { product_key, device_name } = certified.clone();
+        let username = connect.username.as_deref().unwrap_or_default();
+        let names_itself =
+            username.split_once('&').is_some_and(|(name, key)| certified.is(name, key));
+        if !username.is_empty() && !names_itself {
+            return Err((ConnectCode::BadUsernameOrPassword, Refused::Certificate));
+        }
+        Ok(Self {
+            product_key,
+            device_name,
+            is_nameless: client_id.base.is_empty(),
+            knows_custom_rrpc: client_id.knows_custom_rrpc(),
+            asks_who_it_is: username.is_empty(),
+            shown: Shown::Own,
+            proof: Proof::Certificate,
+            password: String::new(),
+        })
+    }
+
+    /// Whether it is the device of this identity, `None` where there is no such device.
+    ///
+    /// # Errors
+    /// Why it isn't.
+    pub(super) fn check(&self, identity: Option<&Identity>) -> Result<(), Refused> {
+        // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
+        let secret = identity.and_then(|known| known.proof.secret());
+        let is_signed = self.prove(secret.unwrap_or_default());
+        let Some(identity) = identity else { return Err(Refused::UnknownDevice) };
+        match (&identity.proof, self.shown) {
+            (IdentityProof::Certificate, Shown::Own) => Ok(()),
+            (IdentityProof::Certificate, Shown::Nothing) => Err(Refused::NoCertificate),
+            (IdentityProof::Certificate, Shown::Foreign) => Err(Refused::Certificate),
+            (IdentityProof::Secret(_), _) if self.proof == Proof::Certificate => {
+                Err(Refused::Certificate)
+            }
+            (IdentityProof::Secret(_), _) if is_signed => Ok(()),
+            (IdentityProof::Secret(_), _) => Err(Refused::Signature),
+        }
+    }
+
     /// Whether the password proves knowledge of `secret`.
-    pub(super) fn prove(&self, secret: &str) -> bool {
+    fn prove(&self, secret: &str) -> bool {
         let Self { product_key, device_name, proof, password, .. } = self;
         match proof {
             Proof::Signature(method, content) => method.verify(secret, content, password),
             Proof::Token(client_id) => {
                 is_token(secret, client_id, product_key.as_str(), device_name.as_str(), password)
             }
+            Proof::Certificate => false,
         }
     }
 }
@@ -127,6 +200,12 @@ impl<'a> ClientId<'a> {
         let (base, params) = text.split_once('|').unwrap_or((text, ""));
         let params = params.trim_end();
         Self { base, params: params.strip_suffix('|').unwrap_or(params) }
+    }
+
+    /// Bit 0 of `ext`.
+    fn knows_custom_rrpc(&self) -> bool {
+        let bits = self.param("ext").and_then(|bits| bits.parse::<u32>().ok());
+        bits.unwrap_or(0) & 1 == 1
     }
 
     fn param(&self, name: &str) -> Option<&'a str> {
@@ -162,7 +241,7 @@ mod tests {
             let secret = vectors["inputs"][text("key")].as_str().unwrap();
             for password in [text("password").to_lowercase(), text("password").to_uppercase()] {
                 let connect = connect(text("client_id"), text("username"), &password);
-                let Ok(Visitor::Device(credentials)) = Visitor::parse(&connect) else {
+                let Ok(Visitor::Device(credentials)) = Visitor::parse(&connect, None) else {
                     panic!("{}", text("id"))
                 };
                 assert!(credentials.prove(secret), "{}", text("id"));
@@ -178,7 +257,7 @@ mod tests {
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let parse = |case: &serde_json::Value| {
             let text = |name: &str| case[name].as_str().unwrap();
-            Visitor::parse(&connect(text("client_id"), text("username"), text("password")))
+            Visitor::parse(&connect(text("client_id"), text("username"), text("password")), None)
         };
         let secret = vectors["inputs"]["product_secret"].as_str().unwrap();
         let mut seen = 0;
@@ -205,7 +284,7 @@ mod tests {
         let given = otaru_core::registration::token("secret", "c1", "a1B2c3D4e5F", "dev-001");
         let prove = |client_id: &str, secret: &str| {
             let connect = connect(client_id, "dev-001&a1B2c3D4e5F", &given);
-            match Visitor::parse(&connect) {
+            match Visitor::parse(&connect, None) {
                 Ok(Visitor::Device(device)) => device.prove(secret),
                 other => panic!("{other:?}"),
             }
@@ -259,14 +338,70 @@ mod tests {
             ("c|authType=id2|", "dev-001&a1B2c3D4e5F", NotAuthorized),
             ("c|authType=connwl|", "dev-001&", BadUsernameOrPassword),
         ] {
-            let (refused, _) = Visitor::parse(&connect(client_id, username, "p")).unwrap_err();
+            let (refused, _) =
+                Visitor::parse(&connect(client_id, username, "p"), None).unwrap_err();
             assert_eq!(refused, code, "{client_id} {username}");
         }
         let username = Some("dev-001&a1B2c3D4e5F".into());
         for password in [None, Some(b"\xff"[..].into())] {
             let connect = Connect { username: username.clone(), password, ..Connect::default() };
-            assert_eq!(Visitor::parse(&connect), Err(MALFORMED));
+            assert_eq!(Visitor::parse(&connect, None), Err(MALFORMED));
         }
-        assert_eq!(Visitor::parse(&Connect::default()), Err(MALFORMED));
+        assert_eq!(Visitor::parse(&Connect::default(), None), Err(MALFORMED));
+    }
+
+    #[test]
+    fn a_certificate_proves_its_own_device_where_the_product_wants_one() {
+        use ConnectCode::BadUsernameOrPassword as Refusal;
+        let certified = |name: &str| Certified {
+            product_key: "a1B2c3D4e5F".parse().unwrap(),
+            device_name: name.parse().unwrap(),
+        };
+        let identity = |proof| Identity {
+            device: otaru_core::id::DeviceNo(1),
+            product: otaru_core::id::ProductNo(1),
+            proof,
+            disabled: false,
+            is_gateway: false,
+            has_session: false,
+        };
+        let x509 = identity(IdentityProof::Certificate);
+        let secret = identity(IdentityProof::Secret("secret".into()));
+        let content = "clientIdcdeviceNamedev-001productKeya1B2c3D4e5F";
+        let signed = SignMethod::default().sign("secret", content);
+        let named = "dev-001&a1B2c3D4e5F";
+        let (own, other) = (certified("dev-001"), certified("dev-002"));
+        for (username, password, shown, identity, want) in [
+            ("", "", Some(&own), &x509, Ok(true)),
+            (named, "", Some(&own), &x509, Ok(false)),
+            // Some SDKs sign with whatever they have.
+            (named, "00", Some(&own), &x509, Ok(false)),
+            (named, &*signed, None, &x509, Err(Refused::NoCertificate)),
+            (named, &*signed, Some(&other), &x509, Err(Refused::Certificate)),
+            (named, "", Some(&other), &x509, Err(Refused::Certificate)),
+            ("dev-001", "", Some(&own), &x509, Err(Refused::Certificate)),
+            ("", "", None, &x509, Err(Refused::Credentials)),
+            ("", "", Some(&own), &secret, Err(Refused::Certificate)),
+            (named, "", Some(&own), &secret, Err(Refused::Certificate)),
+            (named, "00", Some(&own), &secret, Err(Refused::Signature)),
+            (named, &*signed, Some(&own), &secret, Ok(false)),
+            (named, &*signed, Some(&other), &secret, Ok(false)),
+        ] {
+            let judged = match Visitor::parse(&connect("c", username, password), shown) {
+                Ok(Visitor::Device(device)) => {
+                    device.check(Some(identity)).map(|()| device.asks_who_it_is)
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err((code, why)) => {
+                    assert_eq!(code, Refusal);
+                    Err(why)
+                }
+            };
+            assert_eq!(judged, want, "{username} {password} {shown:?} {:?}", identity.proof);
+        }
+        let silent = Connect::default();
+        let Ok(Visitor::Device(device)) = Visitor::parse(&silent, Some(&own)) else { panic!() };
+        assert!(device.is_nameless && device.asks_who_it_is);
+        assert_eq!(device.check(None), Err(Refused::UnknownDevice));
     }
 }

@@ -2,6 +2,8 @@
 
 use super::websocket::WebSocket;
 use crate::socket::Socket;
+use crate::tls::Certified;
+use otaru_core::time::Timestamp;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,15 @@ pub enum Link {
 }
 
 impl Link {
+    /// The device that the peer's certificate names, if it has shown one that is good at `now`.
+    pub fn certified(&self, now: Timestamp) -> Option<Certified> {
+        match self {
+            Self::Socket(socket) => socket.certified(now),
+            // Browsers and pipes are never asked for one.
+            Self::WebSocket(_) | Self::Memory(_) => None,
+        }
+    }
+
     /// Waits until a read has a chance. Wakes early at times.
     pub async fn readable(&self) -> Result<()> {
         let before_read = match self {

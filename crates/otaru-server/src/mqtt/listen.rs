@@ -3,7 +3,7 @@
 use super::{Devices, Gateway, Link};
 use crate::doors::unless_asked_to_go;
 use crate::metrics::Door;
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Knocks};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub async fn serve<D: Devices>(
                         let mut shut = shut.clone();
                         drop(tokio::spawn(async move {
                             let shaken = tokio::select! {
-                                shaken = unless_asked_to_go(tls.accept(socket, peer.ip()), &pass) => shaken,
+                                shaken = unless_asked_to_go(tls.accept(socket, peer.ip(), Knocks::Device), &pass) => shaken,
                                 _ = shut.changed() => None,
                             };
                             drop(tls);

@@ -72,11 +72,29 @@ pub type Later<T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send>>
 pub struct Identity {
     pub device: DeviceNo,
     pub product: ProductNo,
-    pub secret: String,
+    pub proof: IdentityProof,
     pub disabled: bool,
     pub is_gateway: bool,
     /// A session of it is kept.
     pub has_session: bool,
+}
+
+/// How a device proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityProof {
+    /// It signs with this.
+    Secret(String),
+    /// It shows a certificate under TLS, and its secret proves nothing.
+    Certificate,
+}
+
+impl IdentityProof {
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Secret(secret) => Some(secret),
+            Self::Certificate => None,
+        }
+    }
 }
 
 /// What became of a gateway's request.

@@ -1,20 +1,23 @@
 //! A certificate authority of the server's own, and the certificates that it issues.
 
+use super::made::read;
+use anyhow::{Context, ensure};
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{HasPublic, PKey, PKeyRef, Private, Public};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
     SubjectKeyIdentifier,
 };
-use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509Ref};
+use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder, X509NameRef, X509Ref};
 use otaru_core::time::{DAY_MS, Timestamp};
 use std::net::IpAddr;
+use std::path::Path;
 
 /// Devices in the field can't be given another CA, so it holds for longer than they do.
 const AUTHORITY_DAYS: i64 = 30 * 365;
@@ -70,7 +73,7 @@ pub enum LeafKey {
 }
 
 impl LeafKey {
-    fn generate(self) -> Result<PKey<Private>, ErrorStack> {
+    pub(super) fn generate(self) -> Result<PKey<Private>, ErrorStack> {
         match self {
             Self::Rsa => PKey::from_rsa(Rsa::generate(RSA_BITS)?),
             Self::Ec => {
@@ -89,11 +92,11 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes one that is valid from `now`; `serial` is its serial number.
-    pub fn generate(now: Timestamp, serial: [u8; 16]) -> Result<Self, ErrorStack> {
+    /// Makes one that is valid from `now`; `serial` is its serial number, which its name ends with.
+    pub fn generate(kind: &str, now: Timestamp, serial: [u8; 16]) -> Result<Self, ErrorStack> {
         let key = LeafKey::Rsa.generate()?;
         // The serial number keeps the CAs of two servers apart where a device is given both.
-        let name = name(&format!("Otaru CA {}", hex::encode(&serial[..4])))?;
+        let name = name(&format!("{kind} {}", hex::encode(&serial[..4])))?;
         let mut builder = begin(now, AUTHORITY_DAYS, serial, &name, &key)?;
         builder.set_issuer_name(&name)?;
         builder.append_extension(BasicConstraints::new().critical().ca().pathlen(0).build()?)?;
@@ -102,6 +105,28 @@ impl Authority {
         builder.append_extension(own)?;
         builder.sign(&key, MessageDigest::sha256())?;
         Ok(Self { certificate: builder.build(), key })
+    }
+
+    /// The one of this certificate, whose key is in a file; `from` is where the certificate was read.
+    ///
+    /// # Errors
+    /// A sentence when there is no key, or another one.
+    pub fn read(certificate: X509, key: &Path, from: &Path) -> anyhow::Result<Self> {
+        let pem = read(key)?.with_context(|| {
+            format!(
+                "{} is missing, and a certificate has to be issued: put it back, or remove the folder and give devices the new CA",
+                key.display()
+            )
+        })?;
+        let private = PKey::private_key_from_pem(&pem)
+            .with_context(|| format!("{} holds no key", key.display()))?;
+        ensure!(
+            certificate.public_key()?.public_eq(&private),
+            "{} is not the key of {}",
+            key.display(),
+            from.display()
+        );
+        Ok(Self { certificate, key: private })
     }
 
     /// Issues a certificate for a server of these names: its key, the certificate.
@@ -135,8 +160,33 @@ impl Authority {
             };
         }
         let context = builder.x509v3_context(Some(&self.certificate), None);
+        let alternatives = alternatives.build(&context)?;
+        builder.append_extension(alternatives)?;
+        Ok((key, self.sign(builder)?))
+    }
+
+    /// Issues a certificate for a device, with this common name.
+    pub fn issue_to_device(
+        &self,
+        common: &str,
+        key: &PKeyRef<Public>,
+        days: i64,
+        now: Timestamp,
+        serial: [u8; 16],
+    ) -> Result<X509, ErrorStack> {
+        let name = name(common)?;
+        let mut builder = begin(now, days, serial, &name, key)?;
+        builder.set_issuer_name(self.certificate.subject_name())?;
+        builder.append_extension(BasicConstraints::new().critical().build()?)?;
+        builder.append_extension(KeyUsage::new().critical().digital_signature().build()?)?;
+        builder.append_extension(ExtendedKeyUsage::new().client_auth().build()?)?;
+        self.sign(builder)
+    }
+
+    /// Says whose key it is and who signs, and signs.
+    fn sign(&self, mut builder: X509Builder) -> Result<X509, ErrorStack> {
+        let context = builder.x509v3_context(Some(&self.certificate), None);
         let extensions = [
-            alternatives.build(&context)?,
             SubjectKeyIdentifier::new().build(&context)?,
             AuthorityKeyIdentifier::new().keyid(false).build(&context)?,
         ];
@@ -144,7 +194,7 @@ impl Authority {
             builder.append_extension(extension)?;
         }
         builder.sign(&self.key, MessageDigest::sha256())?;
-        Ok((key, builder.build()))
+        Ok(builder.build())
     }
 }
 
@@ -181,8 +231,8 @@ fn begin(
     now: Timestamp,
     days: i64,
     serial: [u8; 16],
-    name: &X509Name,
-    key: &PKey<Private>,
+    name: &X509NameRef,
+    key: &PKeyRef<impl HasPublic>,
 ) -> Result<X509Builder, ErrorStack> {
     let mut builder = X509Builder::new()?;
     builder.set_version(2)?;

@@ -1,6 +1,7 @@
 //! What this server speaks.
 
 use super::psk;
+use super::trust::Trusted;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
     SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions,
@@ -36,12 +37,15 @@ pub enum ContextError {
 }
 
 /// A server's context with these certificates, of which those are used that a client takes; `with_psk` also lets devices
-/// in by keys of theirs. Its session tickets are
-/// good for this context alone.
+/// in by keys of theirs, `trusted` by certificates of theirs. Its session tickets are good for this context alone.
 ///
 /// # Errors
 /// When a file can't be read or is something else.
-pub fn context(pairs: &[Pair], with_psk: bool) -> Result<SslContext, ContextError> {
+pub fn context(
+    pairs: &[Pair],
+    with_psk: bool,
+    trusted: Option<Trusted>,
+) -> Result<SslContext, ContextError> {
     let mut builder = SslContext::builder(SslMethod::tls_server())?;
     for pair in pairs {
         add(&mut builder, pair)?;
@@ -52,6 +56,9 @@ pub fn context(pairs: &[Pair], with_psk: bool) -> Result<SslContext, ContextErro
         builder.set_cipher_list(&format!("{SUITES}:{}", psk::SUITE))?;
     } else {
         builder.set_cipher_list(SUITES)?;
+    }
+    if let Some(trusted) = trusted {
+        trusted.allow(&mut builder)?;
     }
     builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE | backend_options());
     builder.set_mode(

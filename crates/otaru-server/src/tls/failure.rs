@@ -3,6 +3,7 @@
 use super::socket::HandshakeError;
 use crate::metrics::TlsFailed;
 use openssl::ssl::ErrorCode;
+use openssl::x509::X509VerifyResult;
 
 /// How TLS libraries say it, in lower case with blanks; the first that fits counts.
 const REASONS: [(&str, TlsFailed); 15] = [
@@ -23,9 +24,21 @@ const REASONS: [(&str, TlsFailed); 15] = [
     ("unexpected eof", TlsFailed::Eof),
 ];
 
+/// How the check of a peer's certificate can end, as the library numbers it.
+const NOT_YET_VALID: i32 = 9;
+const EXPIRED: i32 = 10;
+
 /// Under which label a failed handshake is counted.
 pub fn reason(error: &HandshakeError) -> TlsFailed {
-    let HandshakeError(error) = error;
+    let HandshakeError { error, certificate } = error;
+    match *certificate {
+        X509VerifyResult::OK => {}
+        X509VerifyResult::APPLICATION_VERIFICATION => return TlsFailed::ClientRevoked,
+        other if [NOT_YET_VALID, EXPIRED].contains(&other.as_raw()) => {
+            return TlsFailed::ClientExpired;
+        }
+        _ => return TlsFailed::ClientUntrusted,
+    }
     if let Some(stack) = error.ssl_error() {
         let reasons = stack.errors().iter().filter_map(openssl::error::Error::reason);
         let said: Vec<_> =

@@ -3,8 +3,7 @@
 use super::authority::{Authority, LeafKey, ServerName, is_good};
 use super::context::Pair;
 use crate::random::Random;
-use anyhow::{Context, ensure};
-use openssl::pkey::PKey;
+use anyhow::Context;
 use openssl::x509::X509;
 use otaru_core::time::Timestamp;
 use std::fs::{self, DirBuilder};
@@ -72,7 +71,7 @@ impl Made {
                 .with_context(|| format!("{} holds no certificate", path.display()));
         }
         // The key is written first: one without a certificate was never in use.
-        let Authority { certificate, key } = Authority::generate(now, serial(random))?;
+        let Authority { certificate, key } = Authority::generate("Otaru CA", now, serial(random))?;
         write(&self.key_file(), &key.private_key_to_pem_pkcs8()?)?;
         write(&path, &certificate.to_pem()?)?;
         tracing::info!("made a certificate authority, {}", path.display());
@@ -80,30 +79,15 @@ impl Made {
     }
 
     fn with_key(&self, certificate: X509) -> anyhow::Result<Authority> {
-        let path = self.key_file();
-        let pem = read(&path)?.with_context(|| {
-            format!(
-                "{} is missing, and a certificate has to be issued: put it back, or remove the folder and give devices the new CA",
-                path.display()
-            )
-        })?;
-        let key = PKey::private_key_from_pem(&pem)
-            .with_context(|| format!("{} holds no key", path.display()))?;
-        ensure!(
-            certificate.public_key()?.public_eq(&key),
-            "{} is not the key of {}",
-            path.display(),
-            authority_file(&self.folder).display()
-        );
-        Ok(Authority { certificate, key })
+        Authority::read(certificate, &self.key_file(), &authority_file(&self.folder))
     }
 }
 
-fn serial(random: &Random) -> [u8; 16] {
+pub(super) fn serial(random: &Random) -> [u8; 16] {
     random.number().to_be_bytes()
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -111,7 +95,7 @@ fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     crate::private_file::write(path, bytes)
         .with_context(|| format!("{} can't be written", path.display()))
 }

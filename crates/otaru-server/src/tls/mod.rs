@@ -5,24 +5,28 @@
 mod authority;
 mod client;
 mod context;
+mod device_authority;
 mod failure;
 mod made;
 mod psk;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use authority::ServerName;
 pub use client::Caller;
 pub use context::Pair;
+pub use device_authority::{DEVICE_DAYS_MAX, DeviceAuthority, DeviceKey, Issued, KeyOf};
 pub use made::{Made, authority_file};
 pub use psk::Secrets;
 pub use socket::{HandshakeError, TlsSocket};
+pub use trust::{Certified, DeviceTrust};
 
 use crate::clock::Clock;
 use crate::metrics::{Metrics, TlsFailed, TlsKind};
 use crate::random::Random;
-use openssl::ssl::{Ssl, SslContext, SslRef, SslVersion};
+use openssl::ssl::{Ssl, SslContext, SslRef, SslVerifyMode, SslVersion};
 use otaru_core::signature::psk::PskIdentity;
 use otaru_core::time::DAY_MS;
 use psk::Slot;
@@ -37,6 +41,23 @@ pub enum Source {
     /// Files of the operator's.
     Own(Vec<Pair>),
     Made(Made),
+}
+
+/// All files that handshakes need.
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub source: Source,
+    /// Who may issue certificates of devices.
+    pub devices: DeviceTrust,
+}
+
+/// Who knocks on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knocks {
+    /// A device, which may have a certificate: it is asked for one when there is a CA for it.
+    Device,
+    /// Whoever; browsers would ask their users when they were asked.
+    Anybody,
 }
 
 /// What handshakes may cost.
@@ -57,10 +78,10 @@ impl Default for TlsLimits {
 /// Shakes hands with everybody who connects to a TLS listener.
 #[derive(Debug)]
 pub struct Acceptor {
-    source: Source,
+    files: Files,
     /// For devices that open with a key of theirs.
     secrets: Option<Secrets>,
-    context: RwLock<SslContext>,
+    context: RwLock<Context>,
     limits: TlsLimits,
     /// A place for each handshake under way.
     room: Semaphore,
@@ -73,16 +94,16 @@ impl Acceptor {
     /// # Errors
     /// A sentence when there are no certificates to use.
     pub fn open(
-        source: Source,
+        files: Files,
         secrets: Option<Secrets>,
         limits: TlsLimits,
         clock: Clock,
         random: Random,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let context = RwLock::new(load(&source, secrets.is_some(), &clock, &random)?);
+        let context = RwLock::new(load(&files, secrets.is_some(), &clock, &random)?);
         let room = Semaphore::new(usize::try_from(limits.handshakes_max).unwrap_or(usize::MAX));
-        Ok(Self { source, secrets, context, limits, room, clock, random, metrics })
+        Ok(Self { files, secrets, context, limits, room, clock, random, metrics })
     }
 
     /// Reads the certificates again, and issues those anew that the server makes and that end soon. Connections go on
@@ -91,7 +112,7 @@ impl Acceptor {
     /// # Errors
     /// A sentence when there is something wrong with them; the old ones are used further then.
     pub fn reload(&self) -> anyhow::Result<()> {
-        let context = load(&self.source, self.secrets.is_some(), &self.clock, &self.random)?;
+        let context = load(&self.files, self.secrets.is_some(), &self.clock, &self.random)?;
         // A context is put in its place whole.
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = context;
         Ok(())
@@ -117,13 +138,13 @@ impl Acceptor {
     }
 
     /// The socket under TLS; `None` when the handshake failed or took too long, which is counted and logged.
-    pub async fn accept(&self, tcp: TcpStream, peer: IpAddr) -> Option<TlsSocket> {
+    pub async fn accept(&self, tcp: TcpStream, peer: IpAddr, knocks: Knocks) -> Option<TlsSocket> {
         let deadline_ms = self.clock.now().mono_ms + self.limits.handshake_ms;
         let mut has_place = false;
         let slot = Slot::default();
         let shaken = tokio::select! {
             biased;
-            shaken = self.shake_hands(tcp, &slot, &mut has_place) => shaken,
+            shaken = self.shake_hands(tcp, knocks, &slot, &mut has_place) => shaken,
             () = self.clock.sleep_until(deadline_ms) => Err(None),
         };
         let failed = match shaken {
@@ -145,6 +166,7 @@ impl Acceptor {
     async fn shake_hands(
         &self,
         tcp: TcpStream,
+        knocks: Knocks,
         slot: &Slot,
         has_place: &mut bool,
     ) -> Result<TlsSocket, Option<HandshakeError>> {
@@ -154,8 +176,15 @@ impl Acceptor {
         *has_place = false;
         let _place = self.room.acquire().await.expect("the semaphore is never closed");
         *has_place = true;
-        let ssl = Ssl::new(&self.context.read().unwrap_or_else(PoisonError::into_inner));
+        let (ssl, asks) = {
+            let context = self.context.read().unwrap_or_else(PoisonError::into_inner);
+            (Ssl::new(&context.ssl), context.trusts_devices && knocks == Knocks::Device)
+        };
         let mut ssl = ssl.map_err(HandshakeError::from)?;
+        if asks {
+            // Who has none is let in without.
+            ssl.set_verify(SslVerifyMode::PEER);
+        }
         ssl.set_accept_state();
         let Some(secrets) = &self.secrets else {
             return Ok(TlsSocket::shake_hands(ssl, tcp).await?);
@@ -170,21 +199,27 @@ impl Acceptor {
     }
 }
 
-fn load(
-    source: &Source,
-    with_psk: bool,
-    clock: &Clock,
-    random: &Random,
-) -> anyhow::Result<SslContext> {
+/// What handshakes begin with.
+#[derive(Debug)]
+struct Context {
+    ssl: SslContext,
+    /// Whether there is a CA whose certificates devices may show.
+    trusts_devices: bool,
+}
+
+fn load(files: &Files, with_psk: bool, clock: &Clock, random: &Random) -> anyhow::Result<Context> {
+    let now = clock.now().wall;
     let made;
-    let pairs = match source {
+    let pairs = match &files.source {
         Source::Own(pairs) => pairs,
         Source::Made(files) => {
-            made = files.pairs(clock.now().wall, random)?;
+            made = files.pairs(now, random)?;
             &made
         }
     };
-    Ok(context::context(pairs, with_psk)?)
+    let trusted = files.devices.load(now)?;
+    let trusts_devices = trusted.is_some();
+    Ok(Context { ssl: context::context(pairs, with_psk, trusted)?, trusts_devices })
 }
 
 /// Under which label a handshake is counted.

@@ -1,8 +1,11 @@
 //! A socket that speaks TLS once its handshake is done.
 
 use super::psk::Watch;
+use super::trust::Certified;
 use openssl::ssl::{ErrorCode, Ssl, SslRef, SslStream};
+use openssl::x509::X509VerifyResult;
 use otaru_core::signature::psk::PskIdentity;
+use otaru_core::time::Timestamp;
 use std::future::Ready;
 use std::io::{self, Error, ErrorKind, Read, Write};
 use std::pin::Pin;
@@ -87,12 +90,16 @@ pub struct TlsSocket {
 
 /// Why a handshake came to nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct HandshakeError(pub openssl::ssl::Error);
+#[error("{error}")]
+pub struct HandshakeError {
+    pub error: openssl::ssl::Error,
+    /// What the check of the peer's certificate came to, as far as there was one.
+    pub certificate: X509VerifyResult,
+}
 
 impl<E: Into<openssl::ssl::Error>> From<E> for HandshakeError {
     fn from(error: E) -> Self {
-        Self(error.into())
+        Self { error: error.into(), certificate: X509VerifyResult::OK }
     }
 }
 
@@ -126,7 +133,10 @@ impl TlsSocket {
             let _ = match need(&error) {
                 Some(Need::Read) => tcp.readable().await,
                 Some(Need::Write) => tcp.writable().await,
-                None => return Err(error.into()),
+                None => {
+                    let certificate = stream.ssl().verify_result();
+                    return Err(HandshakeError { error, certificate });
+                }
             };
         }
         // Nobody sends more than his part of the handshake before it is over; what was read too far stays until it is
@@ -144,6 +154,11 @@ impl TlsSocket {
     /// What is known of the session.
     pub fn session<T>(&self, ask: impl FnOnce(&SslRef) -> T) -> T {
         ask(self.wire().stream.ssl())
+    }
+
+    /// The device that the peer's certificate names, if it has shown one that is good at `now`.
+    pub fn certified(&self, now: Timestamp) -> Option<Certified> {
+        self.session(|session| Certified::of(session, now))
     }
 
     /// Waits until a read has a chance. Wakes early at times.

@@ -31,8 +31,10 @@ impl Node {
         // Certificates are checked against the machine's clock.
         let clock = Clock::system();
         let random = Random::system().unwrap();
-        let acceptor =
-            Acceptor::open(source, None, limits, clock, random, metrics.clone()).unwrap();
+        let made = DeviceAuthority::within(dir.path());
+        let devices = DeviceTrust { made, authorities: None, revoked: None };
+        let files = Files { source, devices };
+        let acceptor = Acceptor::open(files, None, limits, clock, random, metrics.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self { dir, acceptor: Arc::new(acceptor), listener, metrics }
     }
@@ -48,7 +50,7 @@ impl Node {
         let (ours, theirs) = self.plain().await;
         let client = TlsSocket::shake_hands(self.client(), theirs);
         let peer = "127.0.0.1".parse().unwrap();
-        tokio::join!(self.acceptor.accept(ours, peer), client)
+        tokio::join!(self.acceptor.accept(ours, peer, Knocks::Device), client)
     }
 
     fn client(&self) -> Ssl {
@@ -143,12 +145,12 @@ async fn a_handshake_that_stalls_is_cut_and_gives_its_place_back() {
     let node = Node::start(TlsLimits { handshake_ms: 2_000, handshakes_max: 1 }).await;
     let peer: IpAddr = "127.0.0.1".parse().unwrap();
     let (silent, silent_peer) = node.plain().await;
-    assert!(node.acceptor.accept(silent, peer).await.is_none());
+    assert!(node.acceptor.accept(silent, peer, Knocks::Device).await.is_none());
     assert_eq!(node.failed(), [TlsFailed::Timeout]);
     drop(silent_peer);
     let (begun, begun_peer) = node.plain().await;
     begun_peer.try_write(&[0x16, 3, 1]).unwrap();
-    assert!(node.acceptor.accept(begun, peer).await.is_none());
+    assert!(node.acceptor.accept(begun, peer, Knocks::Device).await.is_none());
     assert_eq!(node.metrics.tls_failed.get(TlsFailed::Timeout), 2);
     let (server, _client) = node.pair().await;
     assert!(server.is_some());
@@ -159,7 +161,9 @@ async fn a_handshake_that_finds_no_place_is_cut() {
     let node = Node::start(TlsLimits { handshake_ms: 300, handshakes_max: 0 }).await;
     let (waiting, waiting_peer) = node.plain().await;
     waiting_peer.try_write(&[0x16]).unwrap();
-    assert!(node.acceptor.accept(waiting, "127.0.0.1".parse().unwrap()).await.is_none());
+    assert!(
+        node.acceptor.accept(waiting, "127.0.0.1".parse().unwrap(), Knocks::Device).await.is_none()
+    );
     assert_eq!(node.failed(), [TlsFailed::Busy]);
 }
 
@@ -176,10 +180,10 @@ async fn what_is_no_tls_or_old_or_distrustful_is_counted_as_such() {
         let (ours, theirs) = node.plain().await;
         if bytes.is_empty() {
             drop(theirs);
-            assert!(node.acceptor.accept(ours, peer).await.is_none());
+            assert!(node.acceptor.accept(ours, peer, Knocks::Device).await.is_none());
         } else {
             theirs.try_write(bytes).unwrap();
-            assert!(node.acceptor.accept(ours, peer).await.is_none());
+            assert!(node.acceptor.accept(ours, peer, Knocks::Device).await.is_none());
         }
         assert_eq!(node.failed(), [want], "{bytes:?}");
     }
@@ -187,7 +191,7 @@ async fn what_is_no_tls_or_old_or_distrustful_is_counted_as_such() {
     let other = Node::start(TlsLimits::default()).await;
     let (ours, theirs) = node.plain().await;
     let client = TlsSocket::shake_hands(other.client(), theirs);
-    let (server, client) = tokio::join!(node.acceptor.accept(ours, peer), client);
+    let (server, client) = tokio::join!(node.acceptor.accept(ours, peer, Knocks::Device), client);
     assert!(client.is_err());
     // Of TLS 1.3 the server learns only afterwards what the client thinks of it.
     assert!(server.is_none_or(|server| server.try_write(b"x").is_ok()));
@@ -228,7 +232,7 @@ fn files_that_do_not_fit_are_named() {
         ("ec.pem", "empty.pem", Some("empty.pem can't be used as a key")),
     ] {
         let pair = Pair { certificate: path(certificate), key: path(key) };
-        let told = context::context(&[pair], false).err().map(|error| error.to_string());
+        let told = context::context(&[pair], false, None).err().map(|error| error.to_string());
         let fits = match (&told, want) {
             (Some(told), Some(want)) => told.contains(want),
             (told, want) => told.is_none() && want.is_none(),

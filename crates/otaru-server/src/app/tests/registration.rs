@@ -31,7 +31,7 @@ impl World {
     async fn secret(&self, name: &str) -> Option<String> {
         let gate = Gatekeeper(self.app.clone());
         let identity = gate.identity(&self.product.key, &name.parse().unwrap()).await.unwrap();
-        identity.map(|identity| identity.secret)
+        identity.and_then(|identity| identity.proof.secret().map(str::to_owned))
     }
 }
 

@@ -7,7 +7,9 @@ use crate::config::TlsConfig;
 use crate::metrics::Metrics;
 use crate::mqtt::{self, Devices};
 use crate::random::Random;
-use crate::tls::{Acceptor, Made, Secrets, ServerName, Source};
+use crate::tls::{
+    Acceptor, DeviceAuthority, DeviceTrust, Files, Made, Secrets, ServerName, Source,
+};
 use anyhow::Context;
 use std::fmt;
 use std::net::SocketAddr;
@@ -108,7 +110,13 @@ pub(super) fn acceptor(
     } else {
         Source::Own(config.pairs)
     };
-    Acceptor::open(source, Some(secrets(app)), config.limits, clock, random, metrics)
+    let devices = DeviceTrust {
+        made: DeviceAuthority::within(&folder.tls()),
+        authorities: config.client_ca,
+        revoked: config.client_crl,
+    };
+    let files = Files { source, devices };
+    Acceptor::open(files, Some(secrets(app)), config.limits, clock, random, metrics)
         .context("there is nothing to serve TLS with")
 }
 
@@ -117,7 +125,10 @@ fn secrets(app: Arc<App>) -> Secrets {
     let gatekeeper = Gatekeeper(app);
     Secrets::new(move |product_key, device_name| {
         let identity = gatekeeper.identity(&product_key, &device_name);
-        // A store that can't say has logged why.
-        Box::pin(async move { identity.await.ok().flatten().map(|known| known.secret) })
+        Box::pin(async move {
+            // A store that can't say has logged why.
+            let known = identity.await.ok().flatten()?;
+            known.proof.secret().map(str::to_owned)
+        })
     })
 }

@@ -68,7 +68,8 @@ impl<D: Devices> Connection<D> {
     }
 
     fn connect(&mut self, connect: Connect) -> Result<(), End> {
-        let visitor = Visitor::parse(&connect);
+        let certified = self.link.certified(self.gateway.clock.now().wall);
+        let visitor = Visitor::parse(&connect, certified.as_ref());
         // One that registers itself is not held to it.
         let is_newcomer = matches!(visitor, Ok(Visitor::Newcomer(..)));
         if !is_newcomer && !self.gateway.keepalive_s.contains(&connect.keepalive_s) {
@@ -104,12 +105,11 @@ impl<D: Devices> Connection<D> {
         let Ok(identity) = result else {
             return self.refuse(ConnectCode::ServerUnavailable, Refused::Unavailable, None);
         };
-        // An unknown device takes as long as a wrong secret: nobody learns names by measuring.
-        let is_proven =
-            claim.credentials.prove(identity.as_ref().map_or("", |known| &known.secret));
-        let why = if identity.is_some() { Refused::Signature } else { Refused::UnknownDevice };
-        let Some(identity) = identity.filter(|_| is_proven) else {
-            return self.refuse(ConnectCode::BadUsernameOrPassword, why, None);
+        let checked = claim.credentials.check(identity.as_ref());
+        let identity = checked.and_then(|()| identity.ok_or(Refused::UnknownDevice));
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(why) => return self.refuse(ConnectCode::BadUsernameOrPassword, why, None),
         };
         if identity.disabled {
             return self.refuse(ConnectCode::NotAuthorized, Refused::Disabled, None);

@@ -3,6 +3,7 @@
 
 use super::{Claim, Connection, End, Later, Waiting};
 use crate::metrics::Refused;
+use crate::mqtt::topics::Owner;
 use crate::mqtt::{
     Devices, KeptMessage, MessagePage, Resumed, SessionWish, SubscriptionChange, Unavailable,
 };
@@ -10,6 +11,9 @@ use otaru_core::id::MessageNo;
 use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, SubscribeCode, Version};
 use otaru_mqtt::session::Granted;
 use std::collections::VecDeque;
+
+/// Where a device hears who it is by its certificate.
+const IDENTITY_TOPIC: &str = "/ext/auth/identity/response";
 
 /// What only a connection has whose session is kept.
 pub(super) struct KeptSession {
@@ -64,6 +68,12 @@ impl KeptSession {
     }
 }
 
+/// Tells a device that didn't say it who it is. Names hold nothing that JSON has to escape.
+fn identity_response(owner: &Owner) -> String {
+    let Owner { product_key, device_name } = owner;
+    format!(r#"{{"productKey":"{product_key}","deviceName":"{device_name}"}}"#)
+}
+
 impl<D: Devices> Connection<D> {
     /// Takes up the session of the device that was let in.
     pub(super) fn open_session(&mut self, claim: Box<Claim>, has_session: bool) -> Result<(), End> {
@@ -114,7 +124,12 @@ impl<D: Devices> Connection<D> {
                 done: Vec::new(),
             })
         });
-        self.write(|session, out| session.accept(present, granted, out))
+        let identity = claim.credentials.asks_who_it_is.then(|| identity_response(owner));
+        self.write(|session, out| session.accept(present, granted, out))?;
+        match identity {
+            Some(payload) => self.send(IDENTITY_TOPIC.to_owned(), payload),
+            None => Ok(()),
+        }
     }
 
     /// Answers a change of subscriptions, after its commit when they are kept.

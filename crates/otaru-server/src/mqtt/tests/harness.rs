@@ -1,8 +1,8 @@
 use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
-    DeviceLimits, Devices, GateLimits, Gateway, Identity, KeptMessage, Later, Link, MemoryLink,
-    Message, MessagePage, Peer, RateChoice, Registry, Report, Resumed, SessionWish,
+    DeviceLimits, Devices, GateLimits, Gateway, Identity, IdentityProof, KeptMessage, Later, Link,
+    MemoryLink, Message, MessagePage, Peer, RateChoice, Registry, Report, Resumed, SessionWish,
     SubscriptionChange, Told, Unavailable,
 };
 use bytes::{Bytes, BytesMut};
@@ -80,7 +80,7 @@ impl Devices for Arc<Heard> {
         let identity = move |no, disabled| Identity {
             device: DeviceNo(no),
             product: ProductNo(1),
-            secret: SECRET.into(),
+            proof: IdentityProof::Secret(SECRET.into()),
             disabled,
             is_gateway: no == 2,
             has_session: no == 1 && has_session,

@@ -1,4 +1,5 @@
 use super::*;
+use openssl::pkey::PKey;
 use otaru_core::time::DAY_MS;
 use std::os::unix::fs::PermissionsExt;
 

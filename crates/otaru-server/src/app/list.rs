@@ -7,8 +7,9 @@ use otaru_core::id::DeviceName;
 
 /// Names that a file may hold, each counted once.
 pub const NAMES_MAX: usize = 1_000_000;
-/// Bytes read at a time: at most some 10,000 of the shortest names, so that a slice of a job is made of one reading.
-const READ_BYTES: usize = 48 * 1024;
+/// Bytes read at a time: some hundreds of names, and at most 2,000 of the shortest, so that a step of a job is made of
+/// one reading.
+const READ_BYTES: usize = 8 * 1024;
 /// Bytes that a name and what parts it from the next may take before it is no name.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -134,7 +135,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::open(folder.path()).unwrap();
         let mut file = files.create(64 * 1024 * 1024).unwrap();
-        assert!(file.write(content).unwrap());
+        assert!(file.write(&[content.to_vec().into()]).unwrap());
         let blob = file.keep().unwrap();
         let stored = files.read(&blob.sha256).unwrap().unwrap();
         (folder, NameList::new(stored))

@@ -117,7 +117,7 @@ mod tests {
 
     fn stored(files: &Files, contents: &[u8]) -> String {
         let mut new = files.create(u64::MAX).unwrap();
-        new.write(contents).unwrap();
+        new.write(&[contents.to_vec().into()]).unwrap();
         new.keep().unwrap().sha256
     }
 

@@ -3,10 +3,10 @@
 //! A file is written beside its place, made durable, and only then gets its name, so that a name always leads to
 //! whole contents. All of this blocks: callers on the runtime go through `spawn_blocking`.
 
-use md5::Md5;
+use bytes::Bytes;
+use openssl::hash::{Hasher, MessageDigest};
 use otaru_core::package::Blob;
 use otaru_core::time::Timestamp;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -50,7 +50,8 @@ impl Files {
         let name = format!("{TEMPORARY}{}", self.next.fetch_add(1, Ordering::Relaxed));
         let path = self.dir.join(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        let (md5, sha256) = (Md5::new(), Sha256::new());
+        let md5 = Hasher::new(MessageDigest::md5())?;
+        let sha256 = Hasher::new(MessageDigest::sha256())?;
         Ok(NewFile { files: self.clone(), path, file, bytes: 0, bytes_max, md5, sha256 })
     }
 
@@ -108,30 +109,39 @@ impl Files {
 }
 
 /// A file that grows. Dropped before [`NewFile::keep`], it is gone.
-#[derive(Debug)]
 pub struct NewFile {
     files: Files,
     path: PathBuf,
     file: File,
     bytes: u64,
     bytes_max: u64,
-    md5: Md5,
-    sha256: Sha256,
+    md5: Hasher,
+    sha256: Hasher,
 }
 
 impl NewFile {
-    /// Appends `chunk`; `false` when the file would become too long, which leaves it as it was.
+    /// Appends `chunks`; `false` when the file would become too long, which leaves it as it was. MD5, the slowest of
+    /// it, is computed beside the rest.
     ///
     /// # Errors
     /// When the disk takes no more.
-    pub fn write(&mut self, chunk: &[u8]) -> io::Result<bool> {
-        let bytes = self.bytes + chunk.len() as u64;
+    pub fn write(&mut self, chunks: &[Bytes]) -> io::Result<bool> {
+        let bytes = self.bytes + chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         if bytes > self.bytes_max {
             return Ok(false);
         }
-        self.file.write_all(chunk)?;
-        self.md5.update(chunk);
-        self.sha256.update(chunk);
+        let Self { md5, sha256, file, .. } = self;
+        std::thread::scope(|scope| {
+            let digested = std::thread::Builder::new()
+                .name("md5".into())
+                .spawn_scoped(scope, || chunks.iter().try_for_each(|chunk| md5.update(chunk)))?;
+            for chunk in chunks {
+                file.write_all(chunk)?;
+                sha256.update(chunk)?;
+            }
+            digested.join().expect("a digest can't panic")?;
+            io::Result::Ok(())
+        })?;
         self.bytes = bytes;
         Ok(true)
     }
@@ -140,10 +150,10 @@ impl NewFile {
     ///
     /// # Errors
     /// When the disk can't; then nothing is kept.
-    pub fn keep(self) -> io::Result<Blob> {
+    pub fn keep(mut self) -> io::Result<Blob> {
         self.file.sync_all()?;
-        let sha256 = hex::encode(self.sha256.clone().finalize());
-        let md5 = hex::encode(self.md5.clone().finalize());
+        let sha256 = hex::encode(self.sha256.finish()?);
+        let md5 = hex::encode(self.md5.finish()?);
         let place = self.files.path(&sha256).expect("a digest names a place");
         fs::rename(&self.path, place)?;
         File::open(&*self.files.dir)?.sync_all()?;
@@ -198,9 +208,9 @@ mod tests {
         let files = Files::open(dir.path()).unwrap();
         for _ in 0..2 {
             let mut new = files.create(3).unwrap();
-            assert!(new.write(b"ab").unwrap());
-            assert!(new.write(b"c").unwrap());
-            assert!(!new.write(b"d").unwrap());
+            assert!(new.write(&["a".into(), "b".into()]).unwrap());
+            assert!(new.write(&["c".into()]).unwrap());
+            assert!(!new.write(&["d".into()]).unwrap());
             let blob = new.keep().unwrap();
             let md5 = "900150983cd24fb0d6963f7d28e17f72".to_owned();
             assert_eq!(blob, Blob { size_bytes: 3, md5, sha256: ABC.to_owned() });

@@ -76,7 +76,7 @@ mod tests {
         let caller = crate::app::Caller::main(account);
         let stored = |content: &'static [u8]| {
             let mut file = files.create(100).unwrap();
-            assert!(file.write(content).unwrap());
+            assert!(file.write(&[content.to_vec().into()]).unwrap());
             file.keep().unwrap()
         };
         let (named, orphan) = (stored(b"named"), stored(b"orphan"));

@@ -10,6 +10,7 @@ use otaru_core::package::Blob;
 use otaru_core::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Longest field beside the file.
 const FIELD_BYTES_MAX: usize = 4 * 1024;
@@ -17,12 +18,12 @@ const FIELD_BYTES_MAX: usize = 4 * 1024;
 const FIELDS_MAX: usize = 32;
 /// Bytes that may come in without anything being done with them: the parser keeps what it can't use yet.
 const UNUSED_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes that are written at once.
-const WRITE_BYTES: usize = 256 * 1024;
+/// Bytes that are written at once, while the next ones come in.
+const WRITE_BYTES: usize = 512 * 1024;
 /// Bytes of a refused upload that are still read, for clients that only listen after they have sent all.
 const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes that an upload takes at most while it comes in.
-const ROOM_BYTES: usize = WRITE_BYTES + 1024 * 1024;
+const ROOM_BYTES: usize = 2 * WRITE_BYTES + 1024 * 1024;
 
 /// A ticket as this door checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +232,7 @@ async fn write(
     allowance: &AtomicU64,
 ) -> Result<NewFile, Failure> {
     let files = files.clone();
-    let mut file = blocking(move || files.create(bytes_max)).await?;
+    let mut written = spawn_blocking(move || Ok((files.create(bytes_max)?, true)));
     let mut waiting: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
     loop {
@@ -240,38 +241,33 @@ async fn write(
         bytes += chunk.as_ref().map_or(0, Bytes::len);
         waiting.extend(chunk);
         allowance.store(UNUSED_BYTES_MAX, Ordering::Relaxed);
-        if bytes >= WRITE_BYTES || ended {
-            let chunks = std::mem::take(&mut waiting);
-            bytes = 0;
-            let fits;
-            (file, fits) = blocking(move || {
-                for chunk in chunks {
-                    if !file.write(&chunk)? {
-                        return Ok((file, false));
-                    }
-                }
-                Ok((file, true))
-            })
-            .await?;
-            if !fits {
-                return Err(DoorError::too_large(bytes_max).into());
-            }
+        if bytes < WRITE_BYTES && !ended {
+            continue;
         }
+        let (mut file, fits) = done(written).await?;
+        if !fits {
+            return Err(DoorError::too_large(bytes_max).into());
+        }
+        let chunks = std::mem::take(&mut waiting);
+        bytes = 0;
+        written = spawn_blocking(move || {
+            let fits = file.write(&chunks)?;
+            Ok((file, fits))
+        });
         if ended {
-            return Ok(file);
+            let (file, fits) = done(written).await?;
+            return if fits { Ok(file) } else { Err(DoorError::too_large(bytes_max).into()) };
         }
     }
 }
 
 async fn keep(file: NewFile) -> Result<Blob, DoorError> {
-    blocking(move || file.keep()).await
+    done(spawn_blocking(move || file.keep())).await
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, DoorError> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other);
-    done.flatten().map_err(|error| {
+/// The end of work that was begun where it may block.
+async fn done<T>(work: JoinHandle<std::io::Result<T>>) -> Result<T, DoorError> {
+    work.await.map_err(std::io::Error::other).flatten().map_err(|error| {
         tracing::error!(%error, "an upload was not stored: {error}");
         DoorError::unavailable()
     })

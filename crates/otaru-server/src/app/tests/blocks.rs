@@ -12,7 +12,7 @@ impl World {
     /// A package whose file is there.
     async fn stored(&self, dest: &str, size_bytes: u64) -> String {
         let mut file = self.files.create(u64::MAX).unwrap();
-        file.write(CONTENTS).unwrap();
+        file.write(&[CONTENTS[..].into()]).unwrap();
         let mut blob = file.keep().unwrap();
         let id = self.package(dest).await;
         let package = id.clone();

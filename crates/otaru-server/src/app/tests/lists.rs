@@ -7,7 +7,7 @@ impl World {
         let slot = self.app.issue_upload(self.caller, UploadKind::DeviceList, "csv".into()).await;
         let slot = slot.unwrap();
         let mut file = self.files.create(64 * 1024 * 1024).unwrap();
-        assert!(file.write(content.as_bytes()).unwrap());
+        assert!(file.write(&[content.as_bytes().to_vec().into()]).unwrap());
         let blob = file.keep().unwrap();
         assert!(self.app.uploaded(slot.form.key, blob).await.unwrap());
         slot.file_url

@@ -151,7 +151,7 @@ impl World {
         let kind = crate::store::UploadKind::Package;
         let slot = self.app.issue_upload(self.caller, kind, "bin".into()).await.unwrap();
         let mut file = self.files.create(100).unwrap();
-        assert!(file.write(b"data").unwrap());
+        assert!(file.write(&["data".into()]).unwrap());
         let blob = file.keep().unwrap();
         assert!(self.app.uploaded(slot.form.key, blob).await.unwrap());
         slot.file_url

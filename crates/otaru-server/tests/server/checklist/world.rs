@@ -157,7 +157,7 @@ impl World {
 
     async fn upload(&self, ticket: &Value, content: &str) {
         let mut file = self.files.create(1_024).unwrap();
-        assert!(file.write(content.as_bytes()).unwrap());
+        assert!(file.write(&[content.as_bytes().to_vec().into()]).unwrap());
         let blob = file.keep().unwrap();
         assert!(self.app.uploaded(text(&ticket["Key"]), blob).await.unwrap());
     }

@@ -1,7 +1,7 @@
 //! The embedded engine: SQLite with a write-ahead log, one writer connection and any number of readers.
 //!
-//! The writer alone copies the log back into the file, in slices after its commits, so that no reader pays for it and
-//! no commit waits long.
+//! The log is copied back into the file beside the commits (`log.rs`), so that no reader pays for it and no commit waits
+//! long.
 
 mod account;
 mod apply;
@@ -12,6 +12,7 @@ mod file;
 mod fleet;
 mod group;
 mod job;
+mod log;
 mod module;
 mod nonce;
 mod package;
@@ -36,6 +37,7 @@ use super::{Engine, Reader, Result, Rows, StoreError, View};
 use crate::planted::{self, Bug};
 use crate::random::Random;
 pub use conn::Conn;
+use log::Log;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 pub(super) use schema::newest as newest_layout;
@@ -48,10 +50,6 @@ pub(super) use tx::Tx;
 /// Before 3.51.3 two connections that checkpoint and write at once can damage the file (SQLite's document on the
 /// write-ahead log, "the WAL-reset bug").
 const OLDEST_VERSION: i32 = 3_051_003;
-/// Pages in the log that are not yet in the file before a slice of them is copied: 16 MiB of 4 KiB pages.
-const SLICE_PAGES: i64 = 4_096;
-/// Pages in the log above which readers pause until it can be emptied: 256 MiB.
-const LOG_CAP_PAGES: i64 = 65_536;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -65,10 +63,7 @@ pub struct SqliteEngine {
     random: Random,
     /// Where readers open the file; `None` when they may not.
     readable: Option<String>,
-    /// Readers hold it shared while they look, the writer alone while it empties a log above its cap.
-    gate: Arc<RwLock<()>>,
-    log_slice_pages: i64,
-    log_cap_pages: i64,
+    log: Log,
 }
 
 impl SqliteEngine {
@@ -134,19 +129,13 @@ impl SqliteEngine {
             return Err(StoreError::Engine("the database keeps no write-ahead log yet".into()));
         }
         let readable = vfs.is_none().then(|| path.to_owned());
-        Ok(Self {
-            conn,
-            random,
-            readable,
-            gate: Arc::default(),
-            log_slice_pages: SLICE_PAGES,
-            log_cap_pages: LOG_CAP_PAGES,
-        })
+        let log = Log::new(readable.clone());
+        Ok(Self { conn, random, readable, log })
     }
 
-    /// Copies the log back once `slice_pages` of it are not in the file yet, and empties it above `cap_pages`.
-    pub fn limit_log(&mut self, slice_pages: i64, cap_pages: i64) {
-        (self.log_slice_pages, self.log_cap_pages) = (slice_pages, cap_pages);
+    /// Copies the log back once `round_pages` of it are not in the file yet, and empties it above `cap_pages`.
+    pub fn limit_log(&mut self, round_pages: i64, cap_pages: i64) {
+        self.log.limit(round_pages, cap_pages);
     }
 
     /// Runs `work` on the rows as they are, in one transaction that is kept when it succeeds.
@@ -157,33 +146,8 @@ impl SqliteEngine {
         let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         let value = work(Conn::Sqlite(&transaction))?;
         transaction.commit()?;
-        self.tend_log()?;
+        self.log.tend(&self.conn)?;
         Ok(value)
-    }
-
-    /// Pages in the log, and how many of them are in the file too.
-    fn checkpoint(&self, mode: &str) -> Result<(i64, i64)> {
-        let sql = match mode {
-            "PASSIVE" => "PRAGMA wal_checkpoint(PASSIVE)",
-            "TRUNCATE" => "PRAGMA wal_checkpoint(TRUNCATE)",
-            _ => "PRAGMA wal_checkpoint(NOOP)",
-        };
-        Ok(self.conn.prepare_cached(sql)?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
-    }
-
-    /// Copies a slice of the log into the file when enough of it waits.
-    fn tend_log(&self) -> Result<()> {
-        let (pages, copied) = self.checkpoint("NOOP")?;
-        if pages - copied < self.log_slice_pages.min(self.log_cap_pages) {
-            return Ok(());
-        }
-        // Once all of it is copied and no reader needs it, the next commit starts at the log's beginning again.
-        self.checkpoint("PASSIVE")?;
-        if pages >= self.log_cap_pages {
-            let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-            self.checkpoint("TRUNCATE")?;
-        }
-        Ok(())
     }
 }
 
@@ -198,7 +162,7 @@ impl Engine for SqliteEngine {
         if !planted::is(Bug::FailedCommitIsDone) {
             committed?;
         }
-        if let Err(error) = self.tend_log() {
+        if let Err(error) = self.log.tend(&self.conn) {
             // The commit stands; the log grows until this works again.
             tracing::warn!(%error, "the log of the database was not copied: {error}");
         }
@@ -226,7 +190,7 @@ impl Engine for SqliteEngine {
         Ok(Some(Box::new(SqliteReader {
             conn,
             random: self.random.clone(),
-            gate: Arc::clone(&self.gate),
+            gate: self.log.gate(),
         })))
     }
 }

@@ -1,3 +1,4 @@
+use super::log::checkpoint;
 use super::*;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -87,28 +88,43 @@ fn a_file_that_is_no_database_is_refused() {
     assert!(SqliteEngine::open(&path, Random::seeded(1)).is_err());
 }
 
+fn write_many(engine: &mut SqliteEngine) {
+    let nonce = |n: u32| crate::store::Nonce {
+        access_key: "k".into(),
+        nonce: format!("{}{n}", engine.random.hex(500)),
+        expires_at: otaru_core::time::Timestamp(i64::from(n)),
+    };
+    let nonces: Vec<_> = (0..64).map(nonce).collect();
+    engine.transact(&mut |rows| rows.insert_nonces(&nonces)).unwrap();
+}
+
 #[test]
-fn the_log_is_copied_in_slices_and_emptied_above_its_cap() {
+fn the_log_is_copied_beside_the_writer_once_a_round_of_it_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = open(&folder, "one.db");
+    engine.limit_log(i64::MAX, i64::MAX);
+    write_many(&mut engine);
+    let (pages, copied) = checkpoint(&engine.conn, "NOOP").unwrap();
+    assert!(pages > copied, "{pages} {copied}");
+    engine.limit_log(1, i64::MAX);
+    write_many(&mut engine);
+    engine.log.rest();
+    let (more, copied) = checkpoint(&engine.conn, "NOOP").unwrap();
+    assert!(more > pages && copied == more, "{more} {copied}");
+    write_many(&mut engine);
+    let (anew, _) = checkpoint(&engine.conn, "NOOP").unwrap();
+    assert!(anew < more, "{anew} {more}");
+}
+
+#[test]
+fn the_log_is_emptied_above_its_cap() {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = open(&folder, "one.db");
     let mut reader = engine.reader().unwrap().unwrap();
-    let write = |engine: &mut SqliteEngine| {
-        let nonce = |n: u32| crate::store::Nonce {
-            access_key: "k".into(),
-            nonce: format!("{}{n}", engine.random.hex(500)),
-            expires_at: otaru_core::time::Timestamp(i64::from(n)),
-        };
-        let nonces: Vec<_> = (0..64).map(nonce).collect();
-        engine.transact(&mut |rows| rows.insert_nonces(&nonces)).unwrap();
-    };
-    engine.log_cap_pages = i64::MAX;
-    write(&mut engine);
-    let (pages, copied) = engine.checkpoint("NOOP").unwrap();
-    assert!(pages > copied, "{pages} {copied}");
-    engine.log_cap_pages = 1;
-    write(&mut engine);
+    engine.limit_log(1, 1);
+    write_many(&mut engine);
     reader.view(&mut |view| view.last_device().map(|_| ())).unwrap();
-    assert_eq!(engine.checkpoint("NOOP").unwrap(), (0, 0));
+    assert_eq!(checkpoint(&engine.conn, "NOOP").unwrap(), (0, 0));
     let log = folder.path().join("one.db-wal");
     assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
 }

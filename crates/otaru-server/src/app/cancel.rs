@@ -1,6 +1,7 @@
 //! Canceling tasks of a job by their status.
 
 use super::effect::Effects;
+use super::select::READ;
 use super::task::{Judged, settle};
 use super::{App, Caller, Result, dynamic, lookup};
 use crate::planted::{self, Bug};
@@ -10,9 +11,6 @@ use otaru_core::job::{Job, JobStatus, StatusSet, Sweep};
 use otaru_core::refusal;
 use otaru_core::task::{CancelCause, Event, TaskStatus};
 use otaru_core::time::Timestamp;
-
-/// Rows that one change cancels at most.
-const SLICE: u32 = 10_000;
 
 /// Which tasks a call means.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,19 +91,20 @@ pub(super) fn begin(
     let job =
         Job { sweep: Some(Sweep { cancels, cause, at: now, after: 0 }), modified_at: now, ..job };
     rows.update_job(&job)?;
-    slice(rows, &job, now, effects)
+    slice(rows, &job, READ, now, effects)
 }
 
-/// Carries out the next slice of a sweep.
+/// Carries out the next `most` rows of a sweep.
 pub(super) fn slice(
     rows: &mut dyn Rows,
     job: &Job,
+    most: u32,
     now: Timestamp,
     effects: &mut Effects,
 ) -> Result<()> {
     let Some(sweep) = job.sweep else { return Ok(()) };
-    let tasks = rows.tasks_after(job.no, sweep.cancels, TaskNo(sweep.after), SLICE)?;
-    let is_last = tasks.len() < SLICE as usize;
+    let tasks = rows.tasks_after(job.no, sweep.cancels, TaskNo(sweep.after), most)?;
+    let is_last = tasks.len() < most as usize;
     let after = tasks.last().map_or(sweep.after, |task| task.no.0);
     for task in tasks {
         if task.status == TaskStatus::Notified && planted::is(Bug::CancelSparesNotified) {

@@ -1,10 +1,11 @@
 //! What time does: retries, timeouts, schedules, and the slices of large jobs.
 
 use super::effect::Effects;
+use super::select::{READ, SLICE, STEP};
 use super::task::{Judged, push_ready, settle};
 use super::{App, Result, apply, cancel, dynamic, forget, job};
 use crate::files::Files;
-use crate::store::Rows;
+use crate::store::{Rows, Waiting};
 use otaru_core::id::{JobNo, TaskNo};
 use otaru_core::job::{Job, JobEvent, JobStatus, StatusSet};
 use otaru_core::task::{CancelCause, Event};
@@ -70,9 +71,14 @@ impl App {
             .await?;
         }
         for job in jobs {
-            let files = self.files.clone();
+            let (files, waiting) = (self.files.clone(), self.store.waiting());
             // One job a change: a slice is as much as devices should wait for.
-            self.change(move |rows, now, effects| job_due(rows, &files, job, now, effects)).await?;
+            let change = self.change(move |rows, now, effects| {
+                job_due(rows, &files, job, &waiting, now, effects)
+            });
+            if change.await? {
+                self.offer(job).await;
+            }
         }
         if !tasks.is_empty() {
             self.change(move |rows, now, effects| {
@@ -82,6 +88,34 @@ impl App {
             .await?;
         }
         Ok(any)
+    }
+
+    /// Offers the tasks of a job that has started, beside all other work. A device that connects meanwhile brings its own.
+    async fn offer(&self, job: JobNo) {
+        let mut after = TaskNo(0);
+        loop {
+            let now = self.clock.now();
+            let page = self.view(move |view| {
+                let Some(job) = view.job(job)? else { return Ok(None) };
+                let tasks = view.tasks_after(job.no, StatusSet::PENDING, after, READ)?;
+                let mut effects = Effects::default();
+                for task in &tasks {
+                    push_ready(&job, task, now.wall, &mut effects);
+                }
+                Ok(tasks.last().map(|last| (last.no, effects)))
+            });
+            match page.await {
+                Ok(Some((last, effects))) => {
+                    after = last;
+                    self.follower.follow(effects);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the start of a job waits: {error}");
+                    self.clock.sleep_until(now.mono_ms + RETRY_MS).await;
+                }
+            }
+        }
     }
 }
 
@@ -97,53 +131,56 @@ fn task_due(
     Ok(())
 }
 
+/// Plays what is due of a job; whether it has started by that. Of a slice it does as much as others let it.
 fn job_due(
     rows: &mut dyn Rows,
     files: &Files,
-    job: JobNo,
+    no: JobNo,
+    waiting: &Waiting,
     now: Timestamp,
     effects: &mut Effects,
-) -> Result<()> {
-    let Some(job) = rows.job(job)? else { return Ok(()) };
-    if job.sweep.is_some() {
-        return cancel::slice(rows, &job, now, effects);
-    }
-    if job.fill.is_some() {
-        return job::fill_slice(rows, files, &job, now, effects);
-    }
-    match job.status {
-        JobStatus::Planned if job.schedule_at.is_some_and(|at| at <= now) => {
-            start(rows, &job, now, effects)
+) -> Result<bool> {
+    let mut done = 0;
+    loop {
+        let Some(job) = rows.job(no)? else { return Ok(false) };
+        if job.sweep.is_some() {
+            cancel::slice(rows, &job, STEP, now, effects)?;
+        } else if job.fill.is_some() {
+            job::fill_slice(rows, files, &job, STEP, now, effects)?;
+        } else if done == 0 {
+            return turn(rows, &job, now, effects);
+        } else {
+            return Ok(false);
         }
-        JobStatus::InProgress if job.finish_at.is_some_and(|at| at <= now) => {
-            let finished = Job { finish_played: true, ..(*job).clone() };
-            cancel::begin(
-                rows,
-                finished,
-                StatusSet::PENDING,
-                CancelCause::ScheduleFinished,
-                now,
-                effects,
-            )
+        done += STEP as usize;
+        if done >= SLICE || waiting.any() {
+            return Ok(false);
         }
-        _ => Ok(()),
     }
 }
 
-fn start(rows: &mut dyn Rows, job: &Job, now: Timestamp, effects: &mut Effects) -> Result<()> {
-    let Some(status) = job.status.next(JobEvent::Started) else { return Ok(()) };
+/// Starts or finishes a job when its time has come; whether it has started.
+fn turn(rows: &mut dyn Rows, job: &Job, now: Timestamp, effects: &mut Effects) -> Result<bool> {
+    match job.status {
+        JobStatus::Planned if job.schedule_at.is_some_and(|at| at <= now) => {
+            start(rows, job, now, effects)
+        }
+        JobStatus::InProgress if job.finish_at.is_some_and(|at| at <= now) => {
+            let finished = Job { finish_played: true, ..job.clone() };
+            let cause = CancelCause::ScheduleFinished;
+            cancel::begin(rows, finished, StatusSet::PENDING, cause, now, effects)?;
+            Ok(false)
+        }
+        _ => Ok(false),
+    }
+}
+
+fn start(rows: &mut dyn Rows, job: &Job, now: Timestamp, effects: &mut Effects) -> Result<bool> {
+    let Some(status) = job.status.next(JobEvent::Started) else { return Ok(false) };
     let job = Job { status, started_at: Some(now), modified_at: now, ..job.clone() };
     rows.update_job(&job)?;
     effects.due(job.due_at());
-    let mut after = TaskNo(0);
-    loop {
-        let tasks = rows.tasks_after(job.no, StatusSet::PENDING, after, 10_000)?;
-        let Some(last) = tasks.last() else { break };
-        after = last.no;
-        for task in &tasks {
-            push_ready(&job, task, now, effects);
-        }
-    }
     // Every task may have ended before the start.
-    Ok(settle(rows, &job, job.package, false, now)?)
+    settle(rows, &job, job.package, false, now)?;
+    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Jobs: creating and showing them.
 
-use super::select::{self, Chosen, SLICE};
+use super::select::{self, Chosen, READ, SLICE};
 use super::{App, Caller, Result, create, dynamic, listed, lookup, package};
 use crate::files::Files;
 use crate::store::{Listed, Page, Rows, Upload, View};
@@ -200,7 +200,7 @@ impl App {
                     dynamic::look_at_freed(rows, now, effects)?;
                 }
                 Chosen::Sliced(_) if job.fill.is_some() => {
-                    fill_slice(rows, &files, &job, now, effects)?;
+                    fill_slice(rows, &files, &job, READ, now, effects)?;
                 }
                 Chosen::Sliced(_) => {}
             }
@@ -270,6 +270,7 @@ pub(super) fn fill_slice(
     rows: &mut dyn Rows,
     files: &Files,
     job: &Job,
+    most: u32,
     now: Timestamp,
     effects: &mut super::effect::Effects,
 ) -> Result<()> {
@@ -278,9 +279,9 @@ pub(super) fn fill_slice(
     let (devices, rest) = if job.list.is_some() {
         listed::slice(rows, files, job, &package, fill)?
     } else if let (Selection::Group, Some(group)) = (job.selection, &job.group) {
-        select::group_slice(rows, group.no, &package, fill)?
+        select::group_slice(rows, group.no, &package, fill, most)?
     } else {
-        select::slice(rows, &job.id, &package, &job.src_versions, fill)?
+        select::slice(rows, &job.id, &package, &job.src_versions, fill, most)?
     };
     debug_assert!(devices.len() <= SLICE);
     let current = rows.job(job.no)?.expect("it was read before");

@@ -12,9 +12,11 @@ use otaru_core::version::Version;
 use std::collections::BTreeSet;
 
 /// Tasks that are made in one change at most; a larger job is filled slice by slice.
-pub(super) const SLICE: usize = 10_000;
+pub(super) const SLICE: usize = READ as usize;
 /// Rows read at a time.
 pub(super) const READ: u32 = 10_000;
+/// Rows of a slice that are done before it looks whether others wait: a few milliseconds' worth.
+pub(super) const STEP: u32 = 500;
 
 pub(super) type Candidate = (DeviceNo, Option<Version>);
 
@@ -25,16 +27,17 @@ pub(super) enum Chosen {
     Sliced(Fill),
 }
 
-/// The next slice of a job that is filled: its candidates and the fill that remains.
+/// The next step of a job that is filled: its candidates and the fill that remains.
 pub(super) fn slice(
     view: &mut (impl View + ?Sized),
     job: &JobId,
     package: &Package,
     src_versions: &[Version],
     fill: Fill,
+    most: u32,
 ) -> Result<(Vec<Candidate>, Option<Fill>)> {
     let (after, until) = (DeviceNo(fill.after), DeviceNo(fill.until));
-    let mut rows = view.device_versions(package.product, &package.module, after, until, READ)?;
+    let mut rows = view.device_versions(package.product, &package.module, after, until, most)?;
     let rest = rows.last().map(|(last, _)| Fill { after: last.0, ..fill });
     rows.retain(|(device, version)| {
         fit(version.as_ref(), &package.dest, package.delta_src(), src_versions) == Fit::Fits
@@ -54,7 +57,7 @@ pub(super) fn of_group(
     let whole = Fill { after: 0, until: view.last_device()?.0, rank_max: None };
     let (mut fitting, mut count, mut rest) = (Vec::new(), 0, Some(whole));
     while let Some(fill) = rest {
-        let (devices, next) = group_slice(view, group, package, fill)?;
+        let (devices, next) = group_slice(view, group, package, fill, READ)?;
         count += devices.len() as u64;
         if fitting.len() <= SLICE {
             fitting.extend(devices);
@@ -65,16 +68,18 @@ pub(super) fn of_group(
     Ok((chosen, count))
 }
 
-/// The next slice of a job that is filled from a group: its candidates, each once, and the fill that remains.
+/// The next step of a job that is filled from a group: its candidates, each once and at most `most` or 64 for each
+/// group, and the fill that remains.
 pub(super) fn group_slice(
     view: &mut (impl View + ?Sized),
     group: GroupNo,
     package: &Package,
     fill: Fill,
+    most: u32,
 ) -> Result<(Vec<Candidate>, Option<Fill>)> {
     let groups = group::tree(view, group)?;
-    // Together they hold no more than a slice; the slice ends where the first of them was not read further.
-    let limit = (READ / u32::try_from(groups.len()).unwrap_or(READ)).max(64);
+    // Together they hold no more; the step ends where the first of them was not read further.
+    let limit = (most / u32::try_from(groups.len()).unwrap_or(most)).max(64);
     let (mut members, mut end) = (BTreeSet::new(), fill.until);
     for group in groups {
         let read = view.group_members(group, DeviceNo(fill.after), DeviceNo(end), limit)?;

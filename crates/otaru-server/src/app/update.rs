@@ -1,5 +1,6 @@
 //! Changing packages and jobs that are there already.
 
+use super::select::READ;
 use super::{App, Caller, Result, job, lookup};
 use otaru_core::job::{DynamicMode, Fill, Job, JobEvent, Selection};
 use otaru_core::package::Package;
@@ -67,7 +68,7 @@ impl App {
             rows.update_job_policy(&job)?;
             rows.update_job(&job)?;
             if looks_again {
-                job::fill_slice(rows, &files, &job, now, effects)?;
+                job::fill_slice(rows, &files, &job, READ, now, effects)?;
             }
             effects.rates.push(job);
             Ok(())

@@ -39,7 +39,7 @@ pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
 pub use topic_class::{TopicClassRows, TopicClassView};
 pub use topology::{TopologyRows, TopologyView};
-pub use writer::{Store, StoreHandle};
+pub use writer::{Store, StoreHandle, Waiting};
 
 use otaru_core::device::Device;
 use otaru_core::id::{

@@ -99,7 +99,23 @@ impl StoreHandle {
     }
 }
 
+/// Sees whether changes wait, for one that could do less.
+#[derive(Clone)]
+pub struct Waiting(mpsc::Sender<Work>);
+
+impl Waiting {
+    /// Whether a change was queued since the running one's batch was taken.
+    pub fn any(&self) -> bool {
+        self.0.capacity() < self.0.max_capacity()
+    }
+}
+
 impl Store {
+    /// Who waits while a change runs.
+    pub fn waiting(&self) -> Waiting {
+        Waiting(self.changes.clone())
+    }
+
     /// Runs the engine on threads of its own: one writer and `readers` readers.
     ///
     /// # Errors

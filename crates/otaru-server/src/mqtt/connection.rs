@@ -11,38 +11,35 @@ mod retained;
 mod socket;
 mod sub_devices;
 mod subscriptions;
+mod wait;
 mod will;
 
-use super::TopoAnswer;
 use super::auth::Credentials;
 use super::ends;
 use super::mailbox::{CloseReason, Mailbox, Message};
 use super::rates::Pace;
 use super::registry::{ConnectionNo, Peer};
 use super::topics::Owner;
+use super::wills::Said;
 use super::{
-    Devices, Gateway, Identity, Later, Link, MessagePage, REPORTS_MAX, Resumed, SessionWish, Told,
-    Unavailable,
+    Devices, Gateway, Identity, Later, Link, REPORTS_MAX, Resumed, SessionWish, Told, Unavailable,
 };
 use crate::doors::Pass;
 use crate::metrics::{Metrics, Phase, Refused};
 use backlog::Backlog;
 use blocks::Blocks;
-use bytes::Bytes;
 use kept::{FilterAnswer, KeptSession};
 use otaru_core::registration::{Enrolled, Grant, RegisterError};
-use otaru_core::topology::TopoError;
 use otaru_mqtt::acks::Ticket;
 use otaru_mqtt::packet::{ByteString, ConnectCode, Will};
 use otaru_mqtt::session::{ProtocolError, Session};
-use pace::block_or_pace;
 use std::collections::VecDeque;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::task::Poll;
-use sub_devices::{SubDevices, first_answer};
+use sub_devices::SubDevices;
 use subscriptions::Subscription;
+use wait::Woken;
 
 /// Why a connection ended, for the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -119,26 +116,6 @@ struct Online {
     knows_custom_rrpc: bool,
 }
 
-/// What a connection woke up for.
-enum Woken {
-    Mail,
-    Writable(std::io::Result<()>),
-    Identity(Result<Option<Identity>, Unavailable>),
-    Resumed(Result<Resumed, Unavailable>),
-    Filters(Result<(), Unavailable>),
-    Page(Result<MessagePage, Unavailable>),
-    Place(Result<Later<Told>, Unavailable>),
-    Enrolment(Result<Result<Enrolled, RegisterError>, Unavailable>),
-    Retained(Result<Vec<Message>, Unavailable>),
-    Kept(Result<Told, Unavailable>),
-    Topology(Result<TopoAnswer, TopoError>),
-    /// `None`: it can't be read, and the device asks again.
-    Block(Option<Bytes>),
-    /// It may say or hear something again.
-    Paced,
-    Readable(std::io::Result<()>),
-}
-
 pub(super) struct Connection<D: Devices> {
     gateway: Arc<Gateway<D>>,
     link: Link,
@@ -189,12 +166,28 @@ impl<D: Devices> Connection<D> {
         }
     }
 
-    pub(super) async fn run(mut self) {
-        let end = loop {
-            if let Err(end) = self.step().await {
-                break end;
+    /// Serves the connection to its end. No `async fn`: its future would hold the connection twice.
+    #[allow(clippy::manual_async_fn, reason = "it is half as large")]
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send + use<D> {
+        async move {
+            let end = loop {
+                let reads = match self.prepare() {
+                    Ok(reads) => reads,
+                    Err(end) => break end,
+                };
+                let woken = poll_fn(|context| self.poll_woken(reads, context)).await;
+                if let Err(end) = self.woken(woken, reads) {
+                    break end;
+                }
+            };
+            if let Some(will) = self.end(end) {
+                Box::pin(self.gateway.say(will)).await;
             }
-        };
+        }
+    }
+
+    /// Says goodbye as far as there is a way to, and closes; what is left is the device's will.
+    fn end(&mut self, end: End) -> Option<Said> {
         if let Some(reason) = ends::reason(end) {
             // The connection ends whether or not that is heard.
             let _ = self.write(|session, out| {
@@ -206,13 +199,11 @@ impl<D: Devices> Connection<D> {
         tracing::debug!(address = %self.pass.address(), "a device connection ended: {end}");
         self.link.close();
         // While it still counts as online.
-        if let Some(will) = self.will_of(end) {
-            self.gateway.say(will).await;
-        }
+        self.will_of(end)
     }
 
-    /// Waits for one thing and does it.
-    async fn step(&mut self) -> Result<(), End> {
+    /// Does what can be done without waiting; whether the socket is read next.
+    fn prepare(&mut self) -> Result<bool, End> {
         if let Some(reason) = self.mailbox.closed() {
             return Err(End::Closed(reason));
         }
@@ -232,20 +223,11 @@ impl<D: Devices> Connection<D> {
         self.mailbox.set_deadline_ms(deadline_ms, taken_by_ms);
         self.note_held();
         self.arm_pace();
-        let may_tell = self.backlog.is_empty() && !self.is_mute();
+        Ok(reads)
+    }
 
-        let woken = tokio::select! {
-            biased;
-            () = self.mailbox.changed() => Woken::Mail,
-            result = self.link.writable(), if !self.backlog.is_empty() => Woken::Writable(result),
-            woken = waited(&mut self.waiting, &mut self.kept) => woken,
-            result = first_kept(&mut self.reports) => Woken::Kept(result),
-            answer = first_answer(&mut self.subs), if self.backlog.is_empty() => {
-                Woken::Topology(answer)
-            }
-            woken = block_or_pace(&mut self.blocks, may_tell, &mut self.online) => woken,
-            result = self.link.readable(), if reads => Woken::Readable(result),
-        };
+    /// Does what the connection woke up for.
+    fn woken(&mut self, woken: Woken, reads: bool) -> Result<(), End> {
         match woken {
             Woken::Mail => {}
             Woken::Writable(result) => {
@@ -266,8 +248,6 @@ impl<D: Devices> Connection<D> {
             Woken::Readable(result) => {
                 result.map_err(|error| End::Broken(error.kind()))?;
                 self.read()?;
-                // A device that never stops sending must not keep the others from their turn.
-                tokio::task::consume_budget().await;
             }
         }
         if self.reads() && !reads {
@@ -342,37 +322,5 @@ impl<D: Devices> Drop for Connection<D> {
             self.gateway.devices.went_offline(peer);
         }
         self.leave_session();
-    }
-}
-
-/// What has to come before the socket is read again, or the next messages of the session. One future for both: each
-/// costs every connection memory.
-fn waited(
-    waiting: &mut Option<Waiting>,
-    kept: &mut Option<Box<KeptSession>>,
-) -> impl Future<Output = Woken> {
-    poll_fn(move |context| {
-        let woken = match waiting {
-            Some(Waiting::Identity(it, _)) => it.as_mut().poll(context).map(Woken::Identity),
-            Some(Waiting::Session(it, _)) => it.as_mut().poll(context).map(Woken::Resumed),
-            Some(Waiting::Filters(it, _)) => it.as_mut().poll(context).map(Woken::Filters),
-            Some(Waiting::Place(it, _)) => it.as_mut().poll(context).map(Woken::Place),
-            Some(Waiting::Enrolment(it, _)) => it.as_mut().poll(context).map(Woken::Enrolment),
-            Some(Waiting::Retained(it, _)) => it.as_mut().poll(context).map(Woken::Retained),
-            None => Poll::Pending,
-        };
-        match kept.as_mut().and_then(|kept| kept.reading()) {
-            Some(reading) if woken.is_pending() => reading.as_mut().poll(context).map(Woken::Page),
-            _ => woken,
-        }
-    })
-}
-
-async fn first_kept(
-    reports: &mut VecDeque<(Later<Told>, Box<Answer>)>,
-) -> Result<Told, Unavailable> {
-    match reports.front_mut() {
-        Some((kept, _)) => kept.await,
-        None => pending().await,
     }
 }

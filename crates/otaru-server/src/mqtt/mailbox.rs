@@ -3,6 +3,7 @@
 use super::registry::Peer;
 use crate::doors::Leave;
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use otaru_core::time::Timestamp;
 use otaru_core::topology::{SubEnd, SubName};
 use otaru_mqtt::packet::{ByteString, Properties, Qos};
@@ -10,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::task::{Context, Poll};
 
 /// Messages that may wait for a device that doesn't read; one more and its connection is given up.
 const MESSAGES_MAX: usize = 200;
@@ -73,7 +74,8 @@ pub(super) struct Mailbox {
     deadline_ms: AtomicU64,
     /// The deadline is that of what waits to be taken.
     is_slow: AtomicBool,
-    changed: Notify,
+    has_changed: AtomicBool,
+    reader: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
@@ -92,8 +94,13 @@ struct State {
 impl Default for Mailbox {
     fn default() -> Self {
         let deadline_ms = AtomicU64::new(u64::MAX);
-        let is_slow = AtomicBool::new(false);
-        Self { state: Mutex::default(), deadline_ms, is_slow, changed: Notify::new() }
+        Self {
+            state: Mutex::default(),
+            deadline_ms,
+            is_slow: AtomicBool::new(false),
+            has_changed: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+        }
     }
 }
 
@@ -117,7 +124,7 @@ impl Mailbox {
             state.close(CloseReason::Slow);
         }
         drop(state);
-        self.changed.notify_one();
+        self.tell();
         fits
     }
 
@@ -135,7 +142,7 @@ impl Mailbox {
     /// Leaves word that something waits in the device's session.
     pub(super) fn tell_kept(&self) {
         self.state().kept = true;
-        self.changed.notify_one();
+        self.tell();
     }
 
     pub(super) fn take_kept(&self) -> bool {
@@ -145,7 +152,7 @@ impl Mailbox {
     /// Asks for the connection to be closed. The first reason stands.
     pub(super) fn close(&self, reason: CloseReason) {
         self.state().close(reason);
-        self.changed.notify_one();
+        self.tell();
     }
 
     pub(super) fn closed(&self) -> Option<CloseReason> {
@@ -155,7 +162,7 @@ impl Mailbox {
     /// Leaves word that a sub-device was logged out by somebody else.
     pub(super) fn expel(&self, peer: Peer, name: SubName, end: SubEnd) {
         self.state().expelled.push((peer, name, end));
-        self.changed.notify_one();
+        self.tell();
     }
 
     pub(super) fn take_expelled(&self) -> Vec<(Peer, SubName, SubEnd)> {
@@ -166,9 +173,16 @@ impl Mailbox {
         self.state().sub_devices = count;
     }
 
-    /// Waits for something new; there may be nothing new.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Whether there is something new; otherwise the task, the only one that asks, is woken once there is.
+    pub(super) fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.reader.register(context.waker());
+        let has_changed = self.has_changed.swap(false, Ordering::AcqRel);
+        if has_changed { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn tell(&self) {
+        self.has_changed.store(true, Ordering::Release);
+        self.reader.wake();
     }
 
     /// When the connection is to be closed unless something is heard or taken, on the monotonic clock.

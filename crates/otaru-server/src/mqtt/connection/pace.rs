@@ -1,13 +1,10 @@
 //! A connection on which more is said than its device may: see [`crate::mqtt::rates`].
 
-use super::blocks::Blocks;
-use super::{Connection, Online, Woken};
+use super::{Connection, Online};
 use crate::metrics::Delayed;
 use crate::mqtt::Devices;
 use crate::mqtt::rates::Pace;
 use otaru_mqtt::packet::Qos;
-use std::future::poll_fn;
-use std::task::Poll;
 
 impl<D: Devices> Connection<D> {
     /// Whether something the device says at `qos` is within its rate; what is not goes nowhere.
@@ -85,27 +82,6 @@ impl<D: Devices> Connection<D> {
     }
 }
 
-fn pace_of(online: &mut Option<Box<Online>>) -> Option<&mut Pace> {
+pub(super) fn pace_of(online: &mut Option<Box<Online>>) -> Option<&mut Pace> {
     online.as_mut()?.pace.as_deref_mut()
-}
-
-/// The first block, once it is there and may be told, or the end of a wait for a rate. One future for both: each costs every
-/// connection memory.
-pub(super) fn block_or_pace(
-    blocks: &mut Option<Box<Blocks>>,
-    may_tell: bool,
-    online: &mut Option<Box<Online>>,
-) -> impl Future<Output = Woken> {
-    poll_fn(move |context| {
-        let working = blocks.as_mut().filter(|_| may_tell).and_then(|blocks| blocks.working());
-        if let Some(working) = working
-            && let Poll::Ready(frame) = working.as_mut().poll(context)
-        {
-            return Poll::Ready(Woken::Block(frame.ok()));
-        }
-        match pace_of(online).and_then(Pace::alarm) {
-            Some(alarm) => alarm.as_mut().poll(context).map(|()| Woken::Paced),
-            None => Poll::Pending,
-        }
-    })
 }

@@ -11,7 +11,6 @@ use otaru_core::topology::{SubEnd, SubName, TopoAsk, TopoError, names_json};
 use otaru_mqtt::acks::Ticket;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::future::pending;
 
 /// Requests of a gateway that may wait before its socket isn't read.
 const ASKS_MAX: usize = 100;
@@ -59,6 +58,11 @@ impl SubDevices {
         Some((Owner { product_key, device_name }, *peer))
     }
 
+    /// The answer to the first request, when it is in work.
+    pub(super) fn working(&mut self) -> Option<&mut Later<Result<TopoAnswer, TopoError>>> {
+        self.working.as_mut()
+    }
+
     /// Whether `more` logins still fit into this second.
     fn may_log_in(&mut self, more: usize, per_second: u32, now_ms: u64) -> bool {
         let more = u32::try_from(more).unwrap_or(u32::MAX);
@@ -85,16 +89,6 @@ fn refused_json((name, error): &(SubName, RegisterError)) -> String {
     format!(
         r#"{{"productKey":"{product_key}","deviceName":"{device_name}","code":{code},"message":"{error}"}}"#
     )
-}
-
-/// The answer to the first request, once it is there.
-pub(super) async fn first_answer(
-    subs: &mut Option<Box<SubDevices>>,
-) -> Result<TopoAnswer, TopoError> {
-    match subs.as_mut().and_then(|subs| subs.working.as_mut()) {
-        Some(working) => working.await.unwrap_or(Err(TopoError::Internal)),
-        None => pending().await,
-    }
 }
 
 impl<D: Devices> Connection<D> {

@@ -5,6 +5,7 @@ import hmac
 import json
 
 import cloud as clouds
+import metrics
 from device import WireDevice
 from fleet import Fleet
 from http_bytes import answered
@@ -52,9 +53,9 @@ def test_a_shadow_is_reported_wanted_and_outlives_a_crash(own_server, closing):
     assert (shown["version"], shown["state"]) == (3, {"reported": {"color": "red"}})
 
 
-def test_faults_have_the_documented_codes(server, fleet, closing):
-    device = fleet.device()
-    wire = closing(WireDevice(server, device))
+def test_faults_have_the_documented_codes_and_are_counted(tls_server, closing):
+    device = Fleet(clouds.Core(tls_server.http)).device()
+    wire = closing(WireDevice(tls_server, device))
     assert wire.connect() == 0
     for message, code in (
         ("{", "400"),
@@ -68,18 +69,30 @@ def test_faults_have_the_documented_codes(server, fleet, closing):
         (update({"reported": {str(n): n for n in range(129)}}, 1), "408"),
         (update({"reported": {"a": 1}}, 0), "409"),
     ):
+        counted = lambda code=code: metrics.value(tls_server, "otaru_shadow_messages_refused_total", code=code)
+        before = counted()
         answer = said(wire, device, message)["payload"]
+        assert counted() == before + 1
         assert (answer["status"], answer["content"]["errorcode"]) == ("error", code), message
 
 
-def test_a_device_that_speaks_http_is_answered_in_the_reply(server, fleet):
-    device = fleet.device()
+def test_a_device_that_speaks_http_is_answered_in_the_reply(tls_server):
+    device = Fleet(clouds.Core(tls_server.http)).device()
     text = f"clientIdcdeviceName{device['DeviceName']}productKey{device['ProductKey']}"
     sign = hmac.new(device["DeviceSecret"].encode(), text.encode(), hashlib.sha256).hexdigest()
     proof = {"clientId": "c", "signmethod": "hmacsha256", "sign": sign, "productKey": device["ProductKey"]}
     body = json.dumps(proof | {"deviceName": device["DeviceName"]})
     request = f"POST /auth HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    token = answered(server, request)["info"]["token"]
-    body = json.dumps(update({"reported": {"a": 1}}, 1))
-    head = f"POST /topic{topics(device)[0]} HTTP/1.1\r\nHost: h\r\nPassword: {token}\r\nContent-Length: {len(body)}\r\n\r\n"
-    assert answered(server, head + body)["info"]["data"]["payload"] == {"status": "success", "version": 1}
+    token = answered(tls_server, request)["info"]["token"]
+
+    def says(message):
+        body = json.dumps(message)
+        head = f"POST /topic{topics(device)[0]} HTTP/1.1\r\nHost: h\r\nPassword: {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+        return answered(tls_server, head + body)["info"]["data"]["payload"]
+
+    report = update({"reported": {"a": 1}}, 1)
+    assert says(report) == {"status": "success", "version": 1}
+    for message, code in ((report, "409"), ({"method": "put"}, "406")):
+        before = metrics.value(tls_server, "otaru_shadow_messages_refused_total", code=code)
+        assert says(message)["content"]["errorcode"] == code
+        assert metrics.value(tls_server, "otaru_shadow_messages_refused_total", code=code) == before + 1

@@ -68,6 +68,11 @@ impl App {
                 self.heard_again(device.no, address);
                 return Ok(Ok(data));
             }
+            Ok(Posted::ShadowRefused(error)) => {
+                self.registry.metrics().shadow_refused.count(error.into());
+                self.heard_again(device.no, address);
+                return Ok(Ok(Some(error.to_reply(now.wall))));
+            }
             Ok(Posted::Custom(tail)) => {
                 if !self.registry.rules().of(device.product).may_publish(&tail) {
                     return Ok(Err(HttpError::Publish));

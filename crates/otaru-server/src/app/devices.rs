@@ -134,10 +134,11 @@ impl Devices for Gatekeeper {
             let (urls, limits) = (app.urls.clone(), app.limits.clone());
             let is_inform = matches!(report, Report::Inform(_));
             let (follower, registry) = (app.follower.clone(), app.registry.clone());
+            let counts = registry.clone();
             let queued = app.store.queue_then(
                 move |rows| {
                     let mut effects = Effects::seeing(&registry);
-                    let mut task_told = None;
+                    let (mut task_told, mut shadow_refused) = (None, None);
                     let told = match &report {
                         Report::Inform(inform) => {
                             if let Some(device) = rows.device(peer.device)? {
@@ -166,19 +167,25 @@ impl Devices for Gatekeeper {
                             if has_room { Told::Nothing } else { Told::Full }
                         }
                         Report::Shadow(ask) => {
-                            Told::Text(shadow::answer(rows, peer.device, ask, &limits, now)?)
+                            let (text, refused) =
+                                shadow::answer(rows, peer.device, ask, &limits, now)?;
+                            shadow_refused = refused;
+                            Told::Text(text)
                         }
                         Report::Ask(ask) => {
                             Told::Response(ask::answer(rows, peer.device, ask, now, &mut effects)?)
                         }
                     };
-                    Ok((told, task_told, effects))
+                    Ok((told, task_told, shadow_refused, effects))
                 },
-                move |(told, task_told, effects)| {
+                move |(told, task_told, shadow_refused, effects)| {
                     if is_inform {
                         follower.dispatcher.reported(peer);
                     }
                     follower.follow(effects);
+                    if let Some(error) = shadow_refused {
+                        counts.metrics().shadow_refused.count(error.into());
+                    }
                     if let Some(task) = task_told {
                         follower.dispatcher.told(peer, task);
                     }

@@ -16,14 +16,14 @@ fn limits_of(limits: &Limits) -> ShadowLimits {
     }
 }
 
-/// Carries out what a device says of its shadow, and gives what it hears.
+/// Carries out what a device says of its shadow, and gives what it hears: also when it is refused, with why.
 pub(super) fn answer(
     rows: &mut dyn Rows,
     device: DeviceNo,
     ask: &ShadowAsk,
     limits: &Limits,
     now: Timestamp,
-) -> store::Result<String> {
+) -> store::Result<(String, Option<ShadowError>)> {
     let shadow = rows.shadow(device)?;
     Ok(match ask.answer(&shadow, limits_of(limits), now) {
         Ok((after, text)) => {
@@ -33,9 +33,9 @@ pub(super) fn answer(
             {
                 rows.put_shadow(device, &after)?;
             }
-            text
+            (text, None)
         }
-        Err(error) => error.to_reply(now),
+        Err(error) => (error.to_reply(now), Some(error)),
     })
 }
 

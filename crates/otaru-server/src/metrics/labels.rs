@@ -3,6 +3,7 @@
 use super::family::Labels;
 use otaru_core::device_http::HttpError;
 use otaru_core::registration::RegisterError;
+use otaru_core::shadow::ShadowError;
 
 /// A set of values that a label can have.
 macro_rules! label {
@@ -218,6 +219,39 @@ impl From<Option<RegisterError>> for Registered {
             Some(RegisterError::Sign) => Self::Sign,
             Some(RegisterError::BoundElsewhere) => Self::BoundElsewhere,
             Some(RegisterError::TooMany) => Self::TooMany,
+        }
+    }
+}
+
+label! {
+    /// With which code a message of a device to its shadow was answered.
+    ShadowRefused "code" {
+        Json = "400",
+        NoMethod = "401",
+        NoState = "402",
+        Version = "403",
+        NoReported = "404",
+        EmptyReported = "405",
+        Method = "406",
+        Empty = "407",
+        TooMany = "408",
+        Conflict = "409",
+    }
+}
+
+impl From<ShadowError> for ShadowRefused {
+    fn from(error: ShadowError) -> Self {
+        match error {
+            ShadowError::Json => Self::Json,
+            ShadowError::NoMethod => Self::NoMethod,
+            ShadowError::NoState => Self::NoState,
+            ShadowError::Version => Self::Version,
+            ShadowError::NoReported => Self::NoReported,
+            ShadowError::EmptyReported => Self::EmptyReported,
+            ShadowError::Method => Self::Method,
+            ShadowError::Empty => Self::Empty,
+            ShadowError::TooMany => Self::TooMany,
+            ShadowError::Conflict => Self::Conflict,
         }
     }
 }
@@ -444,6 +478,13 @@ mod tests {
             assert_eq!(FileCode::of(error.code).as_str(), error.code);
         }
         assert_eq!(FileCode::of("NewCode"), FileCode::Other);
+    }
+
+    #[test]
+    fn every_refusal_of_a_shadow_is_counted_under_the_code_that_the_device_gets() {
+        for error in ShadowError::ALL {
+            assert_eq!(ShadowRefused::from(error).as_str(), error.code().to_string());
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod listen;
 pub use family::By;
 pub use labels::{
     BodyCut, Delayed, DeviceHttp, Door, Dropped, Ended, Evicted, FileCode, HttpEnded, Phase,
-    Refused, Registered, RpcCode, TlsFailed, TlsKind, Turned,
+    Refused, Registered, RpcCode, ShadowRefused, TlsFailed, TlsKind, Turned,
 };
 pub use listen::serve;
 
@@ -36,6 +36,8 @@ pub struct Metrics {
     pub device_http: By<DeviceHttp, Counter>,
     pub dropped: By<Dropped, Counter>,
     pub delayed: By<Delayed, Counter>,
+    /// Messages of devices, by MQTT, HTTP and wills.
+    pub shadow_refused: By<ShadowRefused, Counter>,
     pub tls_handshakes: By<TlsKind, Counter>,
     pub tls_failed: By<TlsFailed, Counter>,
     pub http_ended: By<HttpEnded, Counter>,
@@ -69,6 +71,7 @@ impl Metrics {
             device_http,
             dropped,
             delayed,
+            shadow_refused,
             tls_handshakes,
             tls_failed,
             http_ended,
@@ -104,6 +107,11 @@ impl Metrics {
             "mqtt_reads_delayed",
             "Times that a device was not read, or not told, for a moment",
             delayed,
+        );
+        all.register(
+            "shadow_messages_refused",
+            "Messages of devices that their shadow was not changed by, or read",
+            shadow_refused,
         );
         all.register("tls_handshakes", "TLS handshakes that were done", tls_handshakes);
         all.register("tls_handshakes_failed", "TLS handshakes that failed", tls_failed);

@@ -5,7 +5,7 @@ use super::topics::{Owner, Uplink, without_query};
 use otaru_core::device_http::HttpError;
 use otaru_core::id::{DeviceName, ProductKey};
 use otaru_core::message::{Ask, Inform, Progress, Request, reply};
-use otaru_core::shadow::ShadowAsk;
+use otaru_core::shadow::{ShadowAsk, ShadowError};
 use otaru_core::time::Timestamp;
 use otaru_core::version::ModuleName;
 use serde_json::Value;
@@ -15,6 +15,8 @@ use serde_json::Value;
 pub enum Posted {
     /// Nobody has to be asked. With the answer, if the topic has one.
     Answered(Option<String>),
+    /// The same, to a message of a shadow that can't be read.
+    ShadowRefused(ShadowError),
     /// Nobody listens, if the product lets its devices say it: what follows `/{ProductKey}/{DeviceName}/`.
     Custom(String),
     Said(Said),
@@ -69,7 +71,7 @@ pub fn posted(
         }
         Uplink::Shadow => match ShadowAsk::parse(payload) {
             Ok(ask) => said(Report::Shadow(ask), Some(Value::Null)),
-            Err(error) => Ok(Posted::Answered(Some(error.to_reply(now)))),
+            Err(error) => Ok(Posted::ShadowRefused(error)),
         },
         Uplink::Time => {
             let sent = serde_json::from_slice::<Value>(payload).ok();

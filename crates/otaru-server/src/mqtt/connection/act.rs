@@ -217,6 +217,7 @@ impl<D: Devices> Connection<D> {
                     Ok(ask) => Ok((Report::Shadow(ask), Some(Reply::Plain { topic }))),
                     Err(error) => {
                         self.metrics().dropped.count(Dropped::Malformed);
+                        self.metrics().shadow_refused.count(error.into());
                         let now = self.gateway.clock.now().wall;
                         return self.answer(ticket, topic, error.to_reply(now));
                     }

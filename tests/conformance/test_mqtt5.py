@@ -211,6 +211,51 @@ def test_a_will_is_said_for_a_device_that_vanishes_and_for_no_other(server, flee
         assert fleet.detail(device.name)["FirmwareVersion"] == (version if said else "0.0.1")
 
 
+class Delayed:
+    """A device that has vanished, and will have said its will, version 9.9.9, after a while."""
+
+    def __init__(self, server, fleet, closing, delay_s, expiry_s):
+        self.server, self.fleet, self.closing, self.known_as = server, fleet, closing, fleet.device()
+        topic = f"/ota/device/inform/{fleet.product_key}/{self.known_as['DeviceName']}"
+        payload = '{"id":1,"params":{"version":"9.9.9"}}'
+        delay = properties("WILLMESSAGE", WillDelayInterval=delay_s)
+        will = {"topic": topic, "payload": payload, "qos": 1, "properties": delay}
+        device = closing(FiveDevice(server, self.known_as, will=will))
+        assert device.connect(SessionExpiryInterval=expiry_s) == 0
+        device.report_version("0.0.1")
+        device.vanish()
+        wait_for("the device is offline", lambda: fleet.detail(device.name)["Status"] == "OFFLINE")
+
+    def version(self):
+        return self.fleet.detail(self.known_as["DeviceName"])["FirmwareVersion"]
+
+    def back(self, clean):
+        device = self.closing(FiveDevice(self.server, self.known_as))
+        assert device.connect(clean_start=clean, SessionExpiryInterval=600) == 0
+        assert device.session_present == (not clean)
+        return device
+
+    def wait(self):
+        wait_for("its will is said", lambda: self.version() == "9.9.9")
+
+
+def test_a_delayed_will_is_taken_back_by_who_is_back_in_time(server, fleet, closing):
+    returns = Delayed(server, fleet, closing, delay_s=8, expiry_s=600)
+    device = returns.back(clean=False)
+    # This one vanished later: when its will is said, that of the other would have been.
+    Delayed(server, fleet, closing, delay_s=8, expiry_s=600).wait()
+    device.report_progress(1)
+    assert returns.version() == "0.0.1"
+
+
+def test_a_delayed_will_is_said_as_soon_as_its_session_is_over(server, fleet, closing):
+    forgets = Delayed(server, fleet, closing, delay_s=3_600, expiry_s=7_200)
+    assert forgets.version() == "0.0.1", "not yet"
+    forgets.back(clean=True)
+    forgets.wait()
+    Delayed(server, fleet, closing, delay_s=3_600, expiry_s=1).wait()
+
+
 def test_a_will_on_a_foreign_topic_is_refused(server, fleet, closing):
     topic = f"/ota/device/inform/{fleet.product_key}/{fleet.device()['DeviceName']}"
     device = closing(FiveDevice(server, fleet.device(), will={"topic": topic, "payload": "{}", "qos": 1}))

@@ -10,7 +10,7 @@ use crate::mqtt::{
     Delivery, Devices, Identity, IdentityProof, Later, Message, MessagePage, Peer, Report, Resumed,
     SessionWish, SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
 };
-use crate::store::{Shelf, StoreError};
+use crate::store::{About, Shelf, StoreError};
 use bytes::Bytes;
 use otaru_core::block::{BlockRequest, StreamId, error_frame};
 use otaru_core::id::{DeviceName, DeviceNo, MessageNo, ProductKey};
@@ -135,7 +135,9 @@ impl Devices for Gatekeeper {
             let is_inform = matches!(report, Report::Inform(_));
             let (follower, registry) = (app.follower.clone(), app.registry.clone());
             let counts = registry.clone();
-            let queued = app.store.queue_then(
+            let about = About { device: peer.device, whole: is_inform };
+            let queued = app.store.queue_about(
+                Some(about),
                 move |rows| {
                     let mut effects = Effects::seeing(&registry);
                     let (mut task_told, mut shadow_refused) = (None, None);

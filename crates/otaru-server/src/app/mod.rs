@@ -123,6 +123,8 @@ pub struct Limits {
     pub blocks_per_second_total: u32,
     /// Bytes of files that are kept in memory for blocks.
     pub block_cache_bytes: u64,
+    /// Bytes of rows that the store may know without asking its database, about.
+    pub store_cache_bytes: usize,
     /// Attributes that a shadow's device has reported, and as many that are wanted of it.
     pub shadow_attributes_max: usize,
     /// Bytes of a shadow.
@@ -161,6 +163,7 @@ impl Default for Limits {
             blocks_per_second: 100,
             blocks_per_second_total: 10_000,
             block_cache_bytes: 64 * 1024 * 1024,
+            store_cache_bytes: 64 * 1024 * 1024,
             shadow_attributes_max: ShadowLimits::default().attributes_max,
             shadow_bytes_max: ShadowLimits::default().bytes_max,
             sub_devices_max: 2_000,

@@ -42,11 +42,16 @@ pub(super) fn place(folder: &Folder, url: Option<&Url>) -> anyhow::Result<Place>
     Ok(Place::Database(Box::new(Target::parse(url, password.as_deref())?)))
 }
 
-/// Opens the store there, with threads of its own.
+/// Opens the store there, with threads of its own; it may know `known_bytes` of rows without asking a database.
 ///
 /// # Errors
 /// A sentence when it can't be opened.
-pub(super) async fn open(place: Place, random: Random, readers: usize) -> anyhow::Result<Opened> {
+pub(super) async fn open(
+    place: Place,
+    random: Random,
+    readers: usize,
+    known_bytes: usize,
+) -> anyhow::Result<Opened> {
     let open = move || match &place {
         Place::File(path) => {
             let engine = SqliteEngine::open(path, random)
@@ -55,7 +60,7 @@ pub(super) async fn open(place: Place, random: Random, readers: usize) -> anyhow
             Ok(Opened { store, handle, superseded: None })
         }
         Place::Database(target) => {
-            let engine = PostgresEngine::open((**target).clone(), random)?;
+            let engine = PostgresEngine::open((**target).clone(), random, known_bytes)?;
             let superseded = Some(engine.superseded());
             let (store, handle) = Store::threaded(engine, readers)?;
             Ok(Opened { store, handle, superseded })

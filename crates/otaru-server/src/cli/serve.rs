@@ -157,7 +157,8 @@ impl Server {
 
         let place = engine::place(&folder, config.store.as_ref())?;
         let Opened { store, handle: store_handle, superseded } =
-            engine::open(place.clone(), random.clone(), READERS).await?;
+            engine::open(place.clone(), random.clone(), READERS, config.limits.store_cache_bytes)
+                .await?;
         let bases = Bases::new(config.http_base, config.download_base, &listeners);
         let metrics = Metrics::default();
         let urls = Urls::new(bases.callers.clone(), secret)

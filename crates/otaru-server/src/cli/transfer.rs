@@ -118,6 +118,6 @@ fn in_bulk(
     let random = Random::system()?;
     Ok(match engine::place(&folder, args.store.as_ref())? {
         Place::File(path) => SqliteEngine::open(&path, random)?.in_bulk(work)?,
-        Place::Database(target) => PostgresEngine::open(*target, random)?.in_bulk(work)?,
+        Place::Database(target) => PostgresEngine::open(*target, random, 0)?.in_bulk(work)?,
     })
 }

@@ -41,6 +41,8 @@ table! {
         blocks_per_second_total: u32 = "limits-blocks-per-second-total", "OTARU_LIMITS_BLOCKS_PER_SECOND_TOTAL", "N";
         /// Bytes of files kept in memory for downloads through MQTT [default: 67108864]
         block_cache_bytes: u64 = "limits-block-cache-bytes", "OTARU_LIMITS_BLOCK_CACHE_BYTES", "BYTES";
+        /// Bytes of rows that the server knows without asking PostgreSQL, about; 0: none between batches [default: 67108864]
+        store_cache_bytes: usize = "limits-store-cache-bytes", "OTARU_LIMITS_STORE_CACHE_BYTES", "BYTES";
         /// Sub-devices of one gateway, attached and logged in [default: 2000]
         sub_devices_max: u32 = "limits-sub-devices-max", "OTARU_LIMITS_SUB_DEVICES_MAX", "N";
         /// Logins of sub-devices per second through one gateway; 0: no limit [default: 200]

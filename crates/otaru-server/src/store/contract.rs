@@ -7,6 +7,7 @@ mod fleet;
 mod group;
 mod housekeeping;
 mod job;
+mod known;
 mod module;
 mod package;
 mod registry;
@@ -29,6 +30,9 @@ use otaru_core::policy::{DownloadProtocol, OverwriteMode, Policy, Retry, Tag};
 use otaru_core::product::ProductProfile;
 use otaru_core::registration::Registration;
 use otaru_core::task::{CancelCause, Reason, TaskStatus};
+
+#[cfg(test)]
+pub use known::{Known, holds_for as known_rows_are_those_of_the_tables, known};
 
 /// Some rows of most kinds.
 pub fn furnish(engine: &mut dyn Engine) {
@@ -74,6 +78,7 @@ pub fn holds_for<E: Engine>(open: impl Fn() -> E) {
     package::holds_for(&open);
     job::holds_for(&open);
     task::holds_for(&open);
+    known::holds_for(&open);
     transaction::holds_for(&open);
     subscription::holds_for(&open);
     module::holds_for(&open);

@@ -39,7 +39,7 @@ pub use subscription::{SubscriptionRows, SubscriptionView};
 pub use tag::{TagPair, TagRows, TagView};
 pub use topic_class::{TopicClassRows, TopicClassView};
 pub use topology::{TopologyRows, TopologyView};
-pub use writer::{Store, StoreHandle, Waiting};
+pub use writer::{About, Store, StoreHandle, Waiting};
 
 use otaru_core::device::Device;
 use otaru_core::id::{
@@ -266,6 +266,9 @@ pub trait Rows:
     fn insert_task(&mut self, new: &Task) -> Result<TaskNo>;
     /// Writes what differs between `before`, the row as it is, and `after`, and moves the counts.
     fn update_task(&mut self, before: &Task, after: &Task) -> Result<()>;
+
+    /// Lets the engine fetch at once what changes are going to ask for one after the other.
+    fn prefetch(&mut self, about: &[About]) -> Result<()>;
 
     /// A random number, for new ids.
     fn random(&mut self) -> u128;

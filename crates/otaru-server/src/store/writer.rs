@@ -1,6 +1,7 @@
 //! Group commit: what waits becomes one transaction, and is answered after its commit.
 
 use super::{Engine, Reader, Result, Rows, StoreError, View};
+use otaru_core::id::DeviceNo;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,13 +10,23 @@ const QUEUE: usize = 16_384;
 /// Changes in one transaction at most.
 const BATCH: usize = 10_000;
 
+/// Whom a change is about, so that its rows can be fetched with those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    pub device: DeviceNo,
+    /// Not only its unfinished tasks: its own row and its versions too.
+    pub whole: bool,
+}
+
 /// A change that waits: it can run more than once, and is finished exactly once.
 trait Change: Send {
+    fn about(&self) -> Option<About>;
     fn run(&mut self, rows: &mut dyn Rows) -> Result<()>;
     fn finish(self: Box<Self>, outcome: Result<()>);
 }
 
 struct Call<F, T, G, U> {
+    about: Option<About>,
     work: F,
     value: Option<T>,
     then: G,
@@ -29,6 +40,10 @@ where
     G: FnOnce(T) -> U + Send,
     U: Send,
 {
+    fn about(&self) -> Option<About> {
+        self.about
+    }
+
     fn run(&mut self, rows: &mut dyn Rows) -> Result<()> {
         self.value = Some((self.work)(rows)?);
         Ok(())
@@ -186,8 +201,24 @@ impl Store {
         F: FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
         G: FnOnce(T) -> U + Send + 'static,
     {
+        self.queue_about(None, work, then).await
+    }
+
+    /// The same with a hint whom it is about.
+    pub async fn queue_about<T, U, F, G>(
+        &self,
+        about: Option<About>,
+        work: F,
+        then: G,
+    ) -> Result<impl Future<Output = Result<U>> + Send + use<T, U, F, G>>
+    where
+        T: Send + 'static,
+        U: Send + 'static,
+        F: FnMut(&mut dyn Rows) -> Result<T> + Send + 'static,
+        G: FnOnce(T) -> U + Send + 'static,
+    {
         let (reply, done) = oneshot::channel();
-        let call = Box::new(Call { work, value: None, then, reply });
+        let call = Box::new(Call { about, work, value: None, then, reply });
         self.changes.send(Work::Change(call)).await.map_err(|_| StoreError::Busy)?;
         Ok(async move { done.await.unwrap_or(Err(StoreError::Busy)) })
     }
@@ -216,7 +247,7 @@ impl Store {
     ) -> Result<()> {
         let (reply, _) = oneshot::channel();
         let work = move |rows: &mut dyn Rows| work(rows);
-        let call = Box::new(Call { work, value: None, then, reply });
+        let call = Box::new(Call { about: None, work, value: None, then, reply });
         self.changes.try_send(Work::Change(call)).map_err(|_| StoreError::Busy)
     }
 
@@ -262,8 +293,11 @@ fn commit(engine: &mut dyn Engine, mut batch: Vec<Box<dyn Change>>) {
     if batch.is_empty() {
         return;
     }
-    let outcome =
-        engine.transact(&mut |rows| batch.iter_mut().try_for_each(|change| change.run(rows)));
+    let about: Vec<_> = batch.iter().filter_map(|change| change.about()).collect();
+    let outcome = engine.transact(&mut |rows| {
+        rows.prefetch(&about)?;
+        batch.iter_mut().try_for_each(|change| change.run(rows))
+    });
     // But while the engine can't be reached, none has a better chance alone.
     let is_refused = matches!(outcome, Err(StoreError::Engine(_) | StoreError::Busy));
     if is_refused && batch.len() > 1 {

@@ -3,8 +3,16 @@
 //! A batch is one transaction. It begins by moving the number of the batch in the one row of `engine`, which only the
 //! server of the newest epoch may do: so a second server can't write beside a first one, and after a connection was lost
 //! during COMMIT the row tells whether the batch was kept.
+//!
+//! A round trip for each statement would cost more than what the statements do. So the writer keeps rows that it has seen
+//! ([`Hot`]), fetches those of a batch at once, and writes what changed together with the COMMIT: a batch whose rows are
+//! known is one round trip.
 
 mod dialect;
+mod fault;
+mod flush;
+mod hot;
+mod names;
 mod schema;
 mod session;
 mod target;
@@ -12,6 +20,8 @@ mod target;
 mod tests;
 mod value;
 
+pub use flush::NEXT_NUMBERS;
+pub use hot::{ChangedVersion, Hot};
 pub use session::Session;
 pub use target::{Target, Url};
 
@@ -19,9 +29,9 @@ use super::sqlite::{Conn, Tx};
 use super::{Engine, Reader, Result, Rows, StoreError, View};
 use crate::clock::Stopwatch;
 use crate::random::Random;
+use fault::Fault;
 use rusqlite::params;
 use rusqlite::types::Value;
-use session::Fault;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -61,21 +71,27 @@ enum Outcome {
 
 impl PostgresEngine {
     /// Opens the database, makes its tables when there are none, and takes it from the server that wrote to it before.
+    /// Rows of about `known_bytes` are known without asking.
     ///
     /// Waits for the database: never call it on a thread of a runtime.
     ///
     /// # Errors
     /// A sentence when the database can't be reached, is none for us, or is of a newer version.
-    pub fn open(target: Target, random: Random) -> Result<Self> {
-        Self::open_in(target, SCHEMA, random)
+    pub fn open(target: Target, random: Random, known_bytes: usize) -> Result<Self> {
+        Self::open_in(target, SCHEMA, random, known_bytes)
     }
 
     /// The same, in a schema of another name.
     ///
     /// # Errors
     /// As [`PostgresEngine::open`].
-    pub fn open_in(target: Target, schema: &str, random: Random) -> Result<Self> {
-        let session = Session::new(target, schema)?;
+    pub fn open_in(
+        target: Target,
+        schema: &str,
+        random: Random,
+        known_bytes: usize,
+    ) -> Result<Self> {
+        let session = Session::new(target, schema, known_bytes)?;
         session.connect()?;
         schema::check_server(&session)?;
         schema::migrate(&session)?;
@@ -163,38 +179,26 @@ impl PostgresEngine {
     }
 
     fn attempt(&mut self, work: &mut dyn FnMut(&mut dyn Rows) -> Result<()>) -> Outcome {
-        self.session.begin("BEGIN");
-        match self.run(work) {
-            Ok(true) => {}
-            Ok(false) => return Outcome::Failed(self.lose()),
-            Err(error) => return self.failed(error),
+        let outcome = self.batch(work);
+        if !matches!(outcome, Outcome::Committed) {
+            self.session.forget();
         }
-        match self.session.end("COMMIT") {
+        outcome
+    }
+
+    fn batch(&mut self, work: &mut dyn FnMut(&mut dyn Rows) -> Result<()>) -> Outcome {
+        self.session.begin_batch(self.batch + 1, self.epoch);
+        let mut tx = Tx::new(Conn::Postgres(&self.session), &self.random);
+        if let Err(error) = work(&mut tx).and_then(|()| tx.flush_counts()) {
+            return self.failed(error, Outcome::Again);
+        }
+        match self.session.commit_batch() {
             Ok(()) => {
                 self.batch += 1;
                 Outcome::Committed
             }
-            Err(error) => match self.session.take_fault() {
-                Some(Fault::Lost) => Outcome::Unknown,
-                Some(Fault::InTheWay) => Outcome::Again(error),
-                _ => Outcome::Failed(error),
-            },
+            Err(error) => self.failed(error, |_| Outcome::Unknown),
         }
-    }
-
-    /// Whether the database is still ours; if so, all is written but not committed.
-    fn run(&mut self, work: &mut dyn FnMut(&mut dyn Rows) -> Result<()>) -> Result<bool> {
-        let fenced = self.session.execute(
-            "UPDATE engine SET batch = ?1 WHERE no = 1 AND epoch = ?2",
-            params![self.batch + 1, self.epoch],
-        )?;
-        if fenced != 1 {
-            return Ok(false);
-        }
-        let mut tx = Tx::new(Conn::Postgres(&self.session), &self.random);
-        work(&mut tx)?;
-        tx.flush_counts()?;
-        Ok(true)
     }
 
     /// Runs `work` on the rows as they are, in one transaction that is kept when it succeeds; it is never run again.
@@ -203,6 +207,7 @@ impl PostgresEngine {
     /// Those of `work`, and those of the database.
     pub fn in_bulk<T>(&mut self, work: impl FnOnce(Conn<'_>) -> Result<T>) -> Result<T> {
         self.connected()?;
+        self.session.forget();
         self.session.batch("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
         let outcome = self
             .session
@@ -221,17 +226,18 @@ impl PostgresEngine {
         outcome
     }
 
-    fn failed(&mut self, error: StoreError) -> Outcome {
-        match self.session.take_fault() {
-            Some(Fault::Lost) => return Outcome::Again(error),
-            Some(Fault::InTheWay) => {
-                self.roll_back();
-                return Outcome::Again(error);
-            }
-            Some(Fault::Failed) | None => {}
+    /// What became of a batch by an error of it; `when_lost`: and by the end of its connection.
+    fn failed(&mut self, error: StoreError, when_lost: fn(StoreError) -> Outcome) -> Outcome {
+        let fault = self.session.take_fault();
+        if fault == Some(Fault::Lost) {
+            return when_lost(error);
         }
         self.roll_back();
-        Outcome::Failed(error)
+        match fault {
+            Some(Fault::InTheWay) => Outcome::Again(error),
+            Some(Fault::Superseded) => Outcome::Failed(self.lose()),
+            Some(Fault::Failed | Fault::Lost) | None => Outcome::Failed(error),
+        }
     }
 
     fn roll_back(&self) {

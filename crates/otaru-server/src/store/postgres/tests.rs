@@ -1,11 +1,16 @@
 //! Against a real PostgreSQL: `./test postgres` starts one and says where it is.
 
+mod known;
+
 use super::*;
 use otaru_core::id::AccountNo;
 use otaru_core::time::Timestamp;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Bytes of rows that an engine under test knows.
+const KNOWN: usize = 1 << 20;
 
 fn url() -> String {
     std::env::var("OTARU_TEST_POSTGRES").expect("OTARU_TEST_POSTGRES is the URL of a server")
@@ -22,7 +27,7 @@ fn schema() -> String {
 }
 
 fn open_in(schema: &str) -> PostgresEngine {
-    PostgresEngine::open_in(target(), schema, Random::seeded(1)).unwrap()
+    PostgresEngine::open_in(target(), schema, Random::seeded(1), KNOWN).unwrap()
 }
 
 fn add_account(engine: &mut PostgresEngine, name: &str) -> Result<AccountNo> {
@@ -36,7 +41,7 @@ fn add_account(engine: &mut PostgresEngine, name: &str) -> Result<AccountNo> {
 
 /// Accounts in the database, by another connection than the engine's.
 fn accounts(schema: &str) -> i64 {
-    let session = Session::new(target(), schema).unwrap();
+    let session = Session::new(target(), schema, 0).unwrap();
     session.connect().unwrap();
     let rows = session.query("SELECT count(*) FROM account", &[]).unwrap();
     let Value::Integer(count) = rows[0][0] else { panic!("{rows:?}") };
@@ -101,7 +106,7 @@ fn a_store_that_is_opened_again_has_all_that_was_committed() {
 fn a_database_of_a_newer_version_is_refused() {
     let name = schema();
     open_in(&name).session.batch("UPDATE engine SET layout = 99").unwrap();
-    let refused = PostgresEngine::open_in(target(), &name, Random::seeded(1)).err().unwrap();
+    let refused = PostgresEngine::open_in(target(), &name, Random::seeded(1), KNOWN).err().unwrap();
     assert!(refused.to_string().contains("layout 99"), "{refused}");
 }
 
@@ -115,7 +120,8 @@ fn a_server_that_is_not_there_or_has_no_such_database_is_named() {
         (missing.replace("otaru@", "otaru:s3cret@"), "make the database: CREATE DATABASE"),
     ] {
         let target = Target::parse(&url.parse().unwrap(), None).unwrap();
-        let refused = PostgresEngine::open(target, Random::seeded(1)).err().unwrap().to_string();
+        let refused =
+            PostgresEngine::open(target, Random::seeded(1), KNOWN).err().unwrap().to_string();
         assert!(refused.contains(why), "{refused}");
         assert!(!refused.contains("s3cret"), "{refused}");
     }
@@ -178,7 +184,7 @@ fn the_server_that_was_there_before_can_not_write_beside_the_next() {
 fn a_batch_whose_connection_ends_in_its_middle_is_run_again() {
     let name = schema();
     let mut engine = open_in(&name);
-    let broken = Session::new(target(), &name).unwrap();
+    let broken = Session::new(target(), &name, 0).unwrap();
     broken.connect().unwrap();
     let mut runs = 0;
     let ends = |rows: &mut dyn Rows, runs: &mut u32| -> Result<()> {
@@ -247,6 +253,16 @@ impl Cutter {
     }
 }
 
+impl Cutter {
+    /// An engine that reaches the server through it.
+    fn engine(&self, schema: &str) -> PostgresEngine {
+        let direct = format!(":{}/", target().config.get_ports()[0]);
+        let through = url().replace(&direct, &format!(":{}/", self.port));
+        let through = Target::parse(&through.parse().unwrap(), None).unwrap();
+        PostgresEngine::open_in(through, schema, Random::seeded(1), KNOWN).unwrap()
+    }
+}
+
 fn carry(client: TcpStream, server: TcpStream, armed: &AtomicBool) {
     let answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let cut = Arc::new(AtomicBool::new(false));
@@ -281,10 +297,7 @@ fn carry(client: TcpStream, server: TcpStream, armed: &AtomicBool) {
 fn a_commit_whose_answer_is_lost_is_found_out_and_kept_once() {
     let name = schema();
     let cutter = Cutter::before(&target());
-    let direct = format!(":{}/", target().config.get_ports()[0]);
-    let through = url().replace(&direct, &format!(":{}/", cutter.port));
-    let through = Target::parse(&through.parse().unwrap(), None).unwrap();
-    let mut engine = PostgresEngine::open_in(through, &name, Random::seeded(1)).unwrap();
+    let mut engine = cutter.engine(&name);
     add_account(&mut engine, "one").unwrap();
     cutter.is_armed.store(true, Ordering::SeqCst);
     let mut runs = 0;

@@ -43,7 +43,7 @@ pub fn unescaped(text: &str) -> String {
 }
 
 /// A value on its way in.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Param {
     Null,
     Integer(i64),
@@ -68,6 +68,16 @@ impl Param {
             ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
             ValueRef::Real(_) => return Err(StoreError::Engine("a fraction is never kept".into())),
         })
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Null | Self::Integer(_) => 0,
+            Self::Text(text) => text.len(),
+            Self::Blob(bytes) => bytes.len(),
+        };
+        size_of::<Self>() + text
     }
 
     /// The type that a statement is told of; that of nothing follows from where it stands.

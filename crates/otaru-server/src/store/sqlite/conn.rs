@@ -18,7 +18,15 @@ fn statement<'c>(conn: &'c Connection, sql: &str) -> Result<CachedStatement<'c>>
     Ok(conn.prepare_cached(sql)?)
 }
 
-impl Conn<'_> {
+impl<'c> Conn<'c> {
+    /// The connection of a batch that knows rows without asking.
+    pub fn knowing(self) -> Option<&'c Session> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(session) => session.is_in_batch().then_some(session),
+        }
+    }
+
     pub fn one<T>(
         self,
         sql: &str,

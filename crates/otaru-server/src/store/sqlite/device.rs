@@ -1,7 +1,9 @@
 //! Devices and their versions.
 
+use super::super::postgres::Session;
 use super::super::{Page, Realm, Result};
 use super::fleet::recount;
+use super::known;
 use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::device::Device;
@@ -9,6 +11,7 @@ use otaru_core::id::{AccountNo, ApplyNo, DeviceName, DeviceNo, GroupNo, IotId, P
 use otaru_core::time::Timestamp;
 use otaru_core::version::{ModuleName, Version};
 use rusqlite::{ToSql, params};
+use std::collections::BTreeMap;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -42,7 +45,42 @@ fn read_version(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Version> {
 }
 
 pub fn by_no(tx: &Tx<'_>, no: DeviceNo) -> Result<Option<Device>> {
-    tx.one(select!("device WHERE no = ?1"), params![no.0], read)
+    known::device(tx, no, || tx.one(select!("device WHERE no = ?1"), params![no.0], read))
+}
+
+/// Many devices, on PostgreSQL.
+pub fn by_numbers(
+    session: &Session,
+    devices: &[i64],
+) -> Result<BTreeMap<DeviceNo, Option<Device>>> {
+    let rows = session.rows(
+        select!("unnest($1::bigint[]) AS wanted(device) JOIN device ON device.no = wanted.device"),
+        &[&devices],
+    )?;
+    let found = rows.iter().map(|row| {
+        let device = read(&mut Cols::of_values(row))?;
+        Ok((device.no, Some(device)))
+    });
+    found.collect()
+}
+
+/// All versions of many devices by the key of their module, on PostgreSQL.
+pub fn versions_of(
+    session: &Session,
+    devices: &[i64],
+) -> Result<BTreeMap<DeviceNo, Vec<(String, Version)>>> {
+    let rows = session.rows(
+        "SELECT v.device, module, version FROM unnest($1::bigint[]) AS wanted(device)
+         JOIN device_version v ON v.device = wanted.device",
+        &[&devices],
+    )?;
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for row in rows {
+        let mut cols = Cols::of_values(&row);
+        let (device, key) = (DeviceNo(cols.take()?), cols.take()?);
+        found.entry(device).or_default().push((key, cols.version()?));
+    }
+    Ok(found)
 }
 
 pub fn by_name(tx: &Tx<'_>, product: ProductNo, name: &DeviceName) -> Result<Option<Device>> {
@@ -229,11 +267,13 @@ pub fn last(tx: &Tx<'_>) -> Result<DeviceNo> {
 }
 
 pub fn version(tx: &Tx<'_>, device: DeviceNo, module: &ModuleName) -> Result<Option<Version>> {
-    tx.one(
-        "SELECT version FROM device_version WHERE device = ?1 AND module = ?2",
-        params![device.0, module.key()],
-        read_version,
-    )
+    known::version(tx, device, module, || {
+        tx.one(
+            "SELECT version FROM device_version WHERE device = ?1 AND module = ?2",
+            params![device.0, module.key()],
+            read_version,
+        )
+    })
 }
 
 pub fn insert(tx: &Tx<'_>, account: AccountNo, new: &Device) -> Result<DeviceNo> {
@@ -307,6 +347,9 @@ pub fn put_version(
 ) -> Result<()> {
     let key = module.key();
     let spelling = Some(module.as_str()).filter(|&spelling| spelling != key);
+    if known::change_version(tx, device, module, version, at, spelling)? {
+        return Ok(());
+    }
     tx.run(
         "INSERT INTO device_version (device, module, version, reported_at, spelling) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (device, module) DO UPDATE SET version = excluded.version, reported_at = excluded.reported_at",

@@ -1,6 +1,7 @@
 //! Jobs and the counts of their tasks.
 
 use super::super::{Listed, Page, Result, StoreError};
+use super::known;
 use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::id::{AccountNo, DeviceNo, GroupNo, JobId, JobNo, PackageNo, ProductNo};
@@ -246,6 +247,10 @@ pub fn last_verify(tx: &Tx<'_>, package: PackageNo) -> Result<Option<JobNo>> {
 
 /// The counts as they are in the file.
 pub fn counts(tx: &Tx<'_>, job: JobNo) -> Result<Counts> {
+    known::counts(tx, job, || read_counts(tx, job))
+}
+
+fn read_counts(tx: &Tx<'_>, job: JobNo) -> Result<Counts> {
     let counts = tx.one(
         "SELECT c0, c1, c2, c3, c4, c5, c6 FROM job_count WHERE job = ?1",
         params![job.0],
@@ -261,6 +266,9 @@ pub fn counts(tx: &Tx<'_>, job: JobNo) -> Result<Counts> {
 }
 
 pub fn add_counts(tx: &Tx<'_>, job: JobNo, more: Counts) -> Result<()> {
+    if known::add_counts(tx, job, more)? {
+        return Ok(());
+    }
     let [c0, c1, c2, c3, c4, c5, c6] = TaskStatus::ALL.map(|status| more.get(status));
     tx.run_one(
         "UPDATE job_count SET c0 = c0 + ?2, c1 = c1 + ?3, c2 = c2 + ?4, c3 = c3 + ?5, c4 = c4 + ?6, c5 = c5 + ?7,

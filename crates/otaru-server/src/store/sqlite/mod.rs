@@ -12,6 +12,7 @@ mod file;
 mod fleet;
 mod group;
 mod job;
+mod known;
 mod log;
 mod module;
 mod nonce;

@@ -1,6 +1,8 @@
 //! Tasks: a narrow row that changes often, and a wide one that seldom does.
 
+use super::super::postgres::Session;
 use super::super::{Page, Result};
+use super::known;
 use super::row::Cols;
 use super::tx::{Tx, skip};
 use otaru_core::id::{DeviceNo, JobNo, PackageNo, TaskId, TaskNo};
@@ -9,6 +11,7 @@ use otaru_core::task::{Reason, Task, TaskStatus};
 use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
 use rusqlite::params;
+use std::collections::BTreeMap;
 
 macro_rules! columns {
     () => {
@@ -64,6 +67,9 @@ fn read(cols: &mut Cols<'_, '_>) -> rusqlite::Result<Task> {
 }
 
 pub fn by_no(tx: &Tx<'_>, no: TaskNo) -> Result<Option<Task>> {
+    if let Some(task) = known::waiting_task(tx, no) {
+        return Ok(Some(task));
+    }
     tx.one(select!("WHERE t.no = ?1"), params![no.0], read)
 }
 
@@ -76,7 +82,34 @@ pub fn by_id(tx: &Tx<'_>, id: &TaskId) -> Result<Option<Task>> {
 }
 
 pub fn unfinished(tx: &Tx<'_>, device: DeviceNo) -> Result<Vec<Task>> {
-    tx.list(select!("WHERE t.device = ?1 AND t.status < 4 ORDER BY t.no"), params![device.0], read)
+    known::unfinished(tx, device, || {
+        tx.list(
+            select!("WHERE t.device = ?1 AND t.status < 4 ORDER BY t.no"),
+            params![device.0],
+            read,
+        )
+    })
+}
+
+/// The same of many devices, on PostgreSQL.
+pub fn unfinished_of(session: &Session, devices: &[i64]) -> Result<BTreeMap<DeviceNo, Vec<Task>>> {
+    let rows = session.rows(
+        concat!(
+            columns!(),
+            "FROM unnest($1::bigint[]) AS wanted(device) JOIN task t ON t.device = wanted.device AND t.status < 4
+             JOIN task_detail d ON d.no = t.no"
+        ),
+        &[&devices],
+    )?;
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for row in rows {
+        let task = read(&mut Cols::of_values(&row))?;
+        found.entry(task.device).or_default().push(task);
+    }
+    for tasks in found.values_mut() {
+        tasks.sort_unstable_by_key(|task| task.no);
+    }
+    Ok(found)
 }
 
 pub fn of_device(tx: &Tx<'_>, job: JobNo, device: DeviceNo) -> Result<Vec<Task>> {
@@ -155,6 +188,9 @@ fn ms(at: Option<Timestamp>) -> Option<i64> {
 }
 
 pub fn insert(tx: &Tx<'_>, new: &Task) -> Result<TaskNo> {
+    if let Some(no) = known::add_task(tx, new)? {
+        return Ok(no);
+    }
     let Task {
         no: _,
         job,
@@ -226,7 +262,12 @@ pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
         )
     };
     let (old_due, new_due) = (before.due_at(), after.due_at());
-    if plain(before) != plain(after) || before.status != after.status {
+    let is_row = plain(before) != plain(after) || before.status != after.status;
+    let is_detail = detail(before) != detail(after);
+    if !is_row && !is_detail || known::change_task(tx, after, is_row, is_detail)? {
+        return Ok(());
+    }
+    if is_row {
         // The last two conditions always hold; they let all four take the same parameters.
         macro_rules! update {
             ($more:literal) => {
@@ -269,7 +310,7 @@ pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
             ],
         )?;
     }
-    if detail(before) != detail(after) {
+    if is_detail {
         let Task { src, description, timeout_minutes, ended_at, .. } = after;
         tx.run_one(
             "UPDATE task_detail SET src = ?2, description = ?3, timeout_minutes = ?4, ended_at = ?5 WHERE no = ?1",

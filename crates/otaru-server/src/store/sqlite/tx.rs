@@ -1,11 +1,12 @@
 //! One transaction or snapshot: what both traits do, by handing each noun its part.
 
+use super::super::postgres::Session;
 use super::super::{
-    Listed, ModuleRows, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View,
+    About, Listed, ModuleRows, Nonce, PackageFilter, Page, Result, Rows, StoreError, Upload, View,
 };
 use super::conn::Conn;
 use super::row::Cols;
-use super::{apply, device, job, nonce, package, product, task, upload};
+use super::{apply, device, job, known, nonce, package, product, task, upload};
 use crate::planted::{self, Bug};
 use crate::random::Random;
 use otaru_core::device::Device;
@@ -102,6 +103,11 @@ impl<'c> Tx<'c> {
     /// Inserts a row and returns its number.
     pub fn insert(&self, sql: &str, params: &[&dyn ToSql]) -> Result<i64> {
         self.conn.insert(sql, params)
+    }
+
+    /// The connection of a batch that knows rows without asking: PostgreSQL's.
+    pub fn knowing(&self) -> Option<&'c Session> {
+        self.conn.knowing()
     }
 
     /// A product's row is about to change.
@@ -485,6 +491,13 @@ impl Rows for Tx<'_> {
             counts.add(after.status, 1);
         }
         Ok(())
+    }
+
+    fn prefetch(&mut self, about: &[About]) -> Result<()> {
+        match self.knowing() {
+            Some(session) => known::prefetch(session, about),
+            None => Ok(()),
+        }
     }
 
     fn random(&mut self) -> u128 {

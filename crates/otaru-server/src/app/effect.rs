@@ -49,7 +49,19 @@ pub struct Effects {
 impl Effects {
     /// Of a change that may ask who is connected.
     pub fn seeing(registry: &Arc<Registry>) -> Self {
-        Self { registry: Arc::clone(registry), ..Self::default() }
+        // Field by field: the rest of a default would make a registry, and drop it, with every change.
+        Self {
+            ready: Vec::new(),
+            rates: Vec::new(),
+            deadline: None,
+            kicked: Vec::new(),
+            notices: Vec::new(),
+            logged_out: Vec::new(),
+            told: Vec::new(),
+            freed: Vec::new(),
+            rules: Vec::new(),
+            registry: Arc::clone(registry),
+        }
     }
 
     pub(super) fn due(&mut self, at: Option<Timestamp>) {

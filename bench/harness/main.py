@@ -110,12 +110,15 @@ def run(arguments, _environment):
     base.mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="run-", dir=base)
     bench = Bench(chosen, binaries, folder)
-    outcomes, failed, begun = [], [], time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    outcomes, failed, skipped, begun = [], [], [], time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     try:
         for kind in rows:
             row = kind(bench)
             try:
                 outcomes.append(measure(bench, row, chosen.runs, say))
+            except programs.Skipped as why:
+                skipped.append(f"{row.name}: {why}")
+                say(f"{row.name} skipped: {why}")
             except programs.Failed as why:
                 failed.append(f"{row.name}: {why}")
                 say(f"{row.name} failed: {why}")
@@ -131,6 +134,7 @@ def run(arguments, _environment):
         f"medians of {chosen.runs} interleaved runs, `bench/run {' '.join(arguments)}`".replace(" `bench/run `", " `bench/run`"),
         f"scale {chosen.scale:g}, time {chosen.time:g}; load average at the end {os.getloadavg()[0]:.1f}",
         *[f"failed: {why}" for why in failed],
+        *[f"skipped: {why}" for why in skipped],
     ]
     page = table.render(head, outcomes)
     out = chosen.out or base / "figures.md"

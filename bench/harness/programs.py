@@ -28,6 +28,10 @@ class Failed(Exception):
     """A benchmark could not be made, and why."""
 
 
+class Skipped(Failed):
+    """A benchmark that this machine can't make, and why."""
+
+
 def find(program):
     """Where a program is, also in folders that only administrators search."""
     return shutil.which(program, path=os.environ.get("PATH", "") + ":" + PLACES)

@@ -32,13 +32,17 @@ use std::path::{Path, PathBuf};
 pub use tls::TlsConfig;
 use tls::TlsSettings;
 
-/// A table of settings that are numbers: each is said once, with its help, type, flag, variable and the name of its value. Makes a
-/// struct of options, `over`, and `applied`, which lays them over the defaults of the struct that they set.
+/// A table of settings: each is said once, with its help, type, flag, variable and the name of its value, and what parts the
+/// values of one that is a list. Makes a struct of options, `over`, and `applied`, which lays them over the defaults of the struct that
+/// they set.
 macro_rules! table {
     (
         $(#[$meta:meta])*
         $settings:ident => $target:ty, $heading:literal {
-            $( $(#[doc = $doc:literal])+ $name:ident: $kind:ty = $flag:literal, $env:literal, $value:literal; )+
+            $(
+                $(#[doc = $doc:literal])+
+                $name:ident: $kind:ty = $flag:literal, $env:literal, $value:literal $(, $parts:literal)?;
+            )+
         }
     ) => {
         $(#[$meta])*
@@ -48,7 +52,7 @@ macro_rules! table {
         pub(super) struct $settings {
             $(
                 $(#[doc = $doc])+
-                #[arg(id = $flag, long = $flag, env = $env, value_name = $value)]
+                #[arg(id = $flag, long = $flag, env = $env, value_name = $value $(, value_delimiter = $parts)?)]
                 $name: Option<$kind>,
             )+
         }
@@ -204,7 +208,7 @@ impl Settings {
             quota: self.quota.over(below.quota),
             limits: self.limits.over(below.limits),
             sessions: self.sessions.over(below.sessions),
-            tls: self.tls.over(below.tls),
+            tls: self.tls.over_pairs(below.tls),
             doors: self.doors.over(below.doors),
             devices: self.devices.over(below.devices),
             rates: self.rates.over(below.rates),

@@ -1,9 +1,8 @@
 //! The table `[tls]`.
 
+use super::table;
 use crate::tls::{Pair, ServerName, TlsLimits};
 use anyhow::{Context, ensure};
-use clap::Args;
-use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Certificates of one server: one for keys of each kind.
@@ -27,100 +26,71 @@ pub struct TlsConfig {
     pub limits: TlsLimits,
 }
 
-/// The table `[tls]`.
-#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[command(next_help_heading = "TLS")]
-pub(super) struct TlsSettings {
-    /// Names and addresses by which devices reach the server, for the certificate that it makes for itself; those of
-    /// --http-base and --download-base are added [default: localhost]
-    #[arg(
-        id = "tls_name",
-        long = "tls-name",
-        env = "OTARU_TLS_NAME",
-        value_delimiter = ',',
-        value_name = "NAME"
-    )]
-    name: Option<Vec<String>>,
-    /// Certificate with its chain in PEM; two where one has an RSA key and one an EC key [default: made by the server]
-    #[arg(
-        id = "tls_cert",
-        long = "tls-cert",
-        env = "OTARU_TLS_CERT",
-        value_delimiter = ',',
-        value_name = "FILE"
-    )]
-    cert: Option<Vec<PathBuf>>,
-    /// Key of each --tls-cert in PEM, in the same order
-    #[arg(
-        id = "tls_key",
-        long = "tls-key",
-        env = "OTARU_TLS_KEY",
-        value_delimiter = ',',
-        value_name = "FILE"
-    )]
-    key: Option<Vec<PathBuf>>,
-    /// Certificates of the CAs whose certificates devices of X.509 products may show, in PEM, beside the CA that
-    /// `otaru device-cert` makes
-    #[arg(
-        id = "tls_client_ca",
-        long = "tls-client-ca",
-        env = "OTARU_TLS_CLIENT_CA",
-        value_name = "FILE"
-    )]
+table! {
+    /// The table `[tls]`.
+    TlsSettings => TlsChoice, "TLS" {
+        /// Names and addresses by which devices reach the server, for the certificate that it makes for itself; those of
+        /// --http-base and --download-base are added [default: localhost]
+        name: Vec<String> = "tls-name", "OTARU_TLS_NAME", "NAME", ',';
+        /// Certificate with its chain in PEM; two where one has an RSA key and one an EC key [default: made by the server]
+        cert: Vec<PathBuf> = "tls-cert", "OTARU_TLS_CERT", "FILE", ',';
+        /// Key of each --tls-cert in PEM, in the same order
+        key: Vec<PathBuf> = "tls-key", "OTARU_TLS_KEY", "FILE", ',';
+        /// Certificates of the CAs whose certificates devices of X.509 products may show, in PEM, beside the CA that
+        /// `otaru device-cert` makes
+        client_ca: PathBuf = "tls-client-ca", "OTARU_TLS_CLIENT_CA", "FILE";
+        /// Lists of the certificates that the CAs of --tls-client-ca have revoked, in PEM
+        client_crl: PathBuf = "tls-client-crl", "OTARU_TLS_CLIENT_CRL", "FILE";
+        /// Milliseconds from a connection to the end of its handshake, up to 120000 [default: 10000]
+        handshake_ms: u64 = "tls-handshake-ms", "OTARU_TLS_HANDSHAKE_MS", "MS";
+        /// Handshakes at once; more wait, and their time runs [default: 512]
+        handshakes_max: u32 = "tls-handshakes-max", "OTARU_TLS_HANDSHAKES_MAX", "N";
+    }
+}
+
+/// What the table says, over what holds without it.
+struct TlsChoice {
+    name: Vec<String>,
+    cert: Vec<PathBuf>,
+    key: Vec<PathBuf>,
     client_ca: Option<PathBuf>,
-    /// Lists of the certificates that the CAs of --tls-client-ca have revoked, in PEM
-    #[arg(
-        id = "tls_client_crl",
-        long = "tls-client-crl",
-        env = "OTARU_TLS_CLIENT_CRL",
-        value_name = "FILE"
-    )]
     client_crl: Option<PathBuf>,
-    /// Milliseconds from a connection to the end of its handshake, up to 120000 [default: 10000]
-    #[arg(
-        id = "tls_handshake_ms",
-        long = "tls-handshake-ms",
-        env = "OTARU_TLS_HANDSHAKE_MS",
-        value_name = "MS"
-    )]
-    handshake_ms: Option<u64>,
-    /// Handshakes at once; more wait, and their time runs [default: 512]
-    #[arg(
-        id = "tls_handshakes_max",
-        long = "tls-handshakes-max",
-        env = "OTARU_TLS_HANDSHAKES_MAX",
-        value_name = "N"
-    )]
-    handshakes_max: Option<u32>,
+    handshake_ms: u64,
+    handshakes_max: u32,
+}
+
+impl Default for TlsChoice {
+    fn default() -> Self {
+        let TlsLimits { handshake_ms, handshakes_max } = TlsLimits::default();
+        let (name, cert, key) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, cert, key, client_ca: None, client_crl: None, handshake_ms, handshakes_max }
+    }
 }
 
 impl TlsSettings {
-    pub(super) fn over(self, below: Self) -> Self {
-        // A certificate without its key would be taken together with another's.
-        let (cert, key) = match (self.cert, self.key) {
-            (None, None) => (below.cert, below.key),
-            own => own,
-        };
-        Self {
-            name: self.name.or(below.name),
-            cert,
-            key,
-            client_ca: self.client_ca.or(below.client_ca),
-            client_crl: self.client_crl.or(below.client_crl),
-            handshake_ms: self.handshake_ms.or(below.handshake_ms),
-            handshakes_max: self.handshakes_max.or(below.handshakes_max),
+    /// As `over`, but a certificate is never taken together with the key of another.
+    pub(super) fn over_pairs(self, mut below: Self) -> Self {
+        if self.cert.is_some() || self.key.is_some() {
+            (below.cert, below.key) = (None, None);
         }
+        self.over(below)
     }
 
     pub(super) fn check(self) -> anyhow::Result<TlsConfig> {
+        let TlsChoice {
+            name: names,
+            cert,
+            key,
+            client_ca,
+            client_crl,
+            handshake_ms,
+            handshakes_max,
+        } = self.applied();
         let name = |text: String| {
             ServerName::parse(&text).with_context(|| {
                 format!("tls.name: `{text}` is neither a host name nor an address")
             })
         };
-        let names = self.name.unwrap_or_default().into_iter().map(name);
-        let (cert, key) = (self.cert.unwrap_or_default(), self.key.unwrap_or_default());
         ensure!(
             cert.len() == key.len(),
             "tls.cert and tls.key: {} and {} files, where each certificate has its key",
@@ -132,31 +102,26 @@ impl TlsSettings {
             "tls.cert: {} files are more than {PAIRS_MAX}",
             cert.len()
         );
-        let pairs = cert.into_iter().zip(key).map(|(certificate, key)| Pair { certificate, key });
         ensure!(
-            self.client_crl.is_none() || self.client_ca.is_some(),
+            client_crl.is_none() || client_ca.is_some(),
             "tls.client_crl: it needs tls.client_ca, whose CAs sign it"
         );
-        let mut limits = TlsLimits::default();
-        limits.handshake_ms = self.handshake_ms.unwrap_or(limits.handshake_ms);
-        limits.handshakes_max = self.handshakes_max.unwrap_or(limits.handshakes_max);
         ensure!(
-            (1..=HANDSHAKE_MS_MAX).contains(&limits.handshake_ms),
-            "tls.handshake_ms: {} is not between 1 and {HANDSHAKE_MS_MAX}",
-            limits.handshake_ms
+            (1..=HANDSHAKE_MS_MAX).contains(&handshake_ms),
+            "tls.handshake_ms: {handshake_ms} is not between 1 and {HANDSHAKE_MS_MAX}"
         );
-        ensure!(limits.handshakes_max > 0, "tls.handshakes_max: at least 1 is needed");
+        ensure!(handshakes_max > 0, "tls.handshakes_max: at least 1 is needed");
         ensure!(
-            limits.handshakes_max <= HANDSHAKES_MAX,
-            "tls.handshakes_max: {} is more than {HANDSHAKES_MAX}",
-            limits.handshakes_max
+            handshakes_max <= HANDSHAKES_MAX,
+            "tls.handshakes_max: {handshakes_max} is more than {HANDSHAKES_MAX}"
         );
+        let pairs = cert.into_iter().zip(key).map(|(certificate, key)| Pair { certificate, key });
         Ok(TlsConfig {
-            names: names.collect::<anyhow::Result<_>>()?,
+            names: names.into_iter().map(name).collect::<anyhow::Result<_>>()?,
             pairs: pairs.collect(),
-            client_ca: self.client_ca,
-            client_crl: self.client_crl,
-            limits,
+            client_ca,
+            client_crl,
+            limits: TlsLimits { handshake_ms, handshakes_max },
         })
     }
 }

@@ -112,6 +112,25 @@ def test_a_device_whose_tls_knows_only_key_exchange_by_rsa_is_served(server, fle
             client.kill()
 
 
+def test_a_session_that_is_resumed_by_its_ticket_still_says_who_it_is(server, fleet, ours, tmp_path):
+    device, ticket = fleet.device(), tmp_path / "ticket"
+    certificate = ours.issue(x509.common_name(device))
+    _, said = s_client(server.mqtts, server.ca, "-tls1_2", "-cert", certificate, "-key", certificate, "-sess_out", str(ticket))
+    assert ticket.exists(), said
+    # Without the certificate at hand, so that it can only be that of the first handshake.
+    command = ["openssl", "s_client", "-connect", server.mqtts, "-quiet", "-tls1_2", "-sess_in", str(ticket)]
+    resumed = lambda: metrics.value(server, "otaru_tls_handshakes_total", kind="tls12_ecdhe")
+    before = resumed()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+        try:
+            client.stdin.write(packet(CONNECT << 4, text("MQTT") + bytes([4, 2, 0, 60]) + text("x509")))
+            client.stdin.flush()
+            assert client.stdout.read(4) == b"\x20\2\0\0", client.stderr.read1()
+        finally:
+            client.kill()
+    assert resumed() == before + 1
+
+
 def test_mosquitto_pub_reports_with_a_certificate_for_a_key_that_stays_on_the_device(server, fleet, tmp_path):
     device = fleet.device()
     key, request = x509.request(tmp_path, "whatever it says")

@@ -2,16 +2,13 @@
 
 use super::*;
 use crate::app::ClassText;
-use crate::mqtt::{DeviceLimits, Gateway, Link, MemoryLink, Message};
-use bytes::BytesMut;
+use crate::mqtt::{DeviceLimits, Gateway, Link, MemoryClient, MemoryLink, Message};
 use otaru_core::session::{Held, SessionLimits};
-use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::DAY_MS;
 use otaru_core::topic::CustomTopic;
 use otaru_core::topic_class::Right;
-use otaru_mqtt::client::{Client, ClientEvent};
+use otaru_mqtt::client::ClientEvent;
 use otaru_mqtt::packet::{Connect, PacketId, Qos};
-use std::io::ErrorKind;
 
 struct Door<'w> {
     world: &'w World,
@@ -20,9 +17,8 @@ struct Door<'w> {
 }
 
 struct Line {
-    link: MemoryLink,
-    client: Client,
-    read: Vec<u8>,
+    wire: MemoryClient,
+    /// The session was there before.
     present: bool,
 }
 
@@ -52,24 +48,15 @@ impl Door<'_> {
         let (near, far) = MemoryLink::pair(64 * 1024);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), address.into()));
-        let mut line =
-            Line { link: near, client: Client::default(), read: Vec::new(), present: false };
+        let mut wire = MemoryClient::from(near);
         let (key, name) = (self.world.product.key.as_str(), self.device.name.as_str());
-        let content = connect_content("c", name, key, None);
-        let connect = Connect {
-            clean_session,
-            keepalive_s: 1_200,
-            client_id: "c|signmethod=hmacsha256|".into(),
-            username: Some(format!("{name}&{key}").into()),
-            password: Some(SignMethod::Sha256.sign(&self.device.secret, &content).into()),
-            ..Connect::default()
-        };
-        line.say(|client, out| client.connect(connect, out).unwrap());
-        match line.hear().await {
-            Some(ClientEvent::ConnAck { session_present, .. }) => line.present = session_present,
+        let connect = MemoryClient::signed(key, name, &self.device.secret, "c");
+        let connect = Connect { clean_session, ..connect };
+        wire.say(|client, out| client.connect(connect, out)).await.unwrap();
+        match wire.hear().await {
+            Some(ClientEvent::ConnAck { session_present: present, .. }) => Line { wire, present },
             other => panic!("{other:?}"),
         }
-        line
     }
 
     async fn says(&self, end: &str, payload: &str, qos: Qos) -> Result<()> {
@@ -94,42 +81,15 @@ impl Door<'_> {
 }
 
 impl Line {
-    fn say(&mut self, compose: impl FnOnce(&mut Client, &mut BytesMut)) {
-        let mut out = BytesMut::new();
-        compose(&mut self.client, &mut out);
-        assert_eq!(self.link.try_write(&out).unwrap(), out.len());
-    }
-
-    async fn hear(&mut self) -> Option<ClientEvent> {
-        loop {
-            let mut input = &self.read[..];
-            let event = self.client.next(&mut input).unwrap();
-            self.read = input.to_vec();
-            if event.is_some() {
-                return event;
-            }
-            self.link.readable().await;
-            let mut buffer = [0; 4096];
-            match self.link.try_read(&mut buffer) {
-                Ok(0) => return None,
-                Ok(count) => self.read = buffer[..count].to_vec(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return None,
-            }
-        }
-    }
-
     async fn subscribes(&mut self, filter: &str, qos: Qos) {
         let filters = vec![(filter.to_owned().into(), qos)];
-        self.say(|client, out| {
-            client.subscribe(filters, out).unwrap();
-        });
-        assert!(matches!(self.hear().await, Some(ClientEvent::SubAck { .. })));
+        self.wire.say(|client, out| client.subscribe(filters, out)).await.unwrap();
+        assert!(matches!(self.wire.hear().await, Some(ClientEvent::SubAck { .. })));
     }
 
     /// The next message as payload, its packet and whether it may be known.
     async fn reads(&mut self) -> (String, Option<PacketId>, bool) {
-        match self.hear().await {
+        match self.wire.hear().await {
             Some(ClientEvent::Publish { payload, packet_id, dup, .. }) => {
                 (String::from_utf8(payload.to_vec()).unwrap(), packet_id, dup)
             }
@@ -138,13 +98,13 @@ impl Line {
     }
 
     async fn hears_nothing(&mut self) -> bool {
-        self.say(|client, out| client.ping(out));
-        self.hear().await == Some(ClientEvent::Pong)
+        self.wire.say(|client, out| client.ping(out)).await;
+        self.wire.hear().await == Some(ClientEvent::Pong)
     }
 
     async fn takes(&mut self) -> String {
         let (payload, packet_id, _) = self.reads().await;
-        self.say(|client, out| client.puback(packet_id.unwrap(), out));
+        self.wire.say(|client, out| client.puback(packet_id.unwrap(), out)).await;
         payload
     }
 }
@@ -167,7 +127,7 @@ async fn subscriptions_stay_until_a_clean_session_or_their_time_is_over() {
     // A second connection takes the session over.
     let mut second = door.connects(false).await;
     assert!(second.present);
-    assert_eq!(line.hear().await, None);
+    assert_eq!(line.wire.hear().await, None);
     door.says("get", "two", ONE).await.unwrap();
     assert_eq!(second.takes().await, "two");
     drop(second);
@@ -233,11 +193,11 @@ async fn messages_wait_for_a_device_that_is_offline_and_go_once_it_has_them() {
     for n in 10..40 {
         let (payload, packet_id, dup) = line.reads().await;
         assert_eq!((payload, dup), (n.to_string(), true), "it was sent and not acknowledged");
-        line.say(|client, out| client.puback(packet_id.unwrap(), out));
+        line.wire.say(|client, out| client.puback(packet_id.unwrap(), out)).await;
     }
     let (payload, packet_id, dup) = line.reads().await;
     assert_eq!((payload.as_str(), dup), ("new", false));
-    line.say(|client, out| client.puback(packet_id.unwrap(), out));
+    line.wire.say(|client, out| client.puback(packet_id.unwrap(), out)).await;
     assert!(line.hears_nothing().await);
     assert_eq!(door.held().await, Some(Held::default()));
 }

@@ -64,7 +64,7 @@ async fn what_is_no_mqtt_closes_its_connection_and_no_other() {
         b"\x30\x03\0\x01a",
     ] {
         let mut device = node.dial(4096);
-        device.write(bytes).await;
+        device.link.write_all(bytes).await;
         assert_eq!(device.hear().await, None, "{bytes:02x?}");
     }
     for bytes in [
@@ -77,7 +77,7 @@ async fn what_is_no_mqtt_closes_its_connection_and_no_other() {
         b"\x30\xff\xff\x3f",
     ] {
         let mut device = node.device("dev-001").await;
-        device.write(bytes).await;
+        device.link.write_all(bytes).await;
         assert_eq!(device.hear().await, None, "{bytes:02x?}");
     }
     assert!(bystander.hears_nothing().await);
@@ -88,7 +88,7 @@ async fn half_a_connect_is_waited_for_ten_seconds_and_no_byte_buys_more() {
     let node = Node::new();
     let mut device = node.dial(4096);
     for byte in b"\x10\x0d\0\x04MQ" {
-        device.write(&[*byte]).await;
+        device.link.write_all(&[*byte]).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(node.gateway.clock.now().mono_ms, 6_000);

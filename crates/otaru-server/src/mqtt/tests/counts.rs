@@ -39,7 +39,7 @@ async fn every_refusal_of_a_connect_is_counted_with_its_reason() {
 
     let node = Node::new();
     let device = node.dial(4096);
-    device.write(&raw_connect(b"MQTT", 9, b"\0\x01a")).await;
+    device.link.write_all(&raw_connect(b"MQTT", 9, b"\0\x01a")).await;
     settle().await;
     node.refused(Refused::Version);
 
@@ -65,7 +65,7 @@ async fn every_end_of_a_strangers_connection_is_counted_with_its_reason() {
     ] {
         let node = Node::new();
         let mut device = node.dial(4096);
-        device.write(bytes).await;
+        device.link.write_all(bytes).await;
         assert_eq!(device.hear().await, None);
         node.ended(Phase::Stranger, reason);
     }
@@ -100,7 +100,7 @@ async fn every_end_of_a_devices_connection_is_counted_with_its_reason() {
     ] {
         let node = Node::new();
         let mut device = node.device("dev-001").await;
-        device.write(bytes).await;
+        device.link.write_all(bytes).await;
         assert_eq!(device.hear().await, None);
         node.ended(Phase::Device, reason);
     }

@@ -12,7 +12,6 @@ use otaru_mqtt::packet::{
     ByteString, Connect, ConnectCode, Packet, PacketId, Properties, Publish, Qos, Reason,
     RetainHandling, SubscribeCode, SubscribeOptions, Version, Welcome, Will,
 };
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ impl Five {
     async fn say(&mut self, packet: Packet) {
         let mut out = BytesMut::new();
         codec::encode(packet, Version::V5, &mut out).unwrap();
-        self.device.write(&out).await;
+        self.device.link.write_all(&out).await;
     }
 
     /// The next packet; `None` when the server closes the connection.
@@ -56,13 +55,8 @@ impl Five {
             if packet.is_some() {
                 return packet;
             }
-            self.device.link.readable().await;
-            let mut buffer = [0; 4096];
-            match self.device.link.try_read(&mut buffer) {
-                Ok(0) => return None,
-                Ok(count) => self.read.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return None,
+            if !self.device.link.read_more(&mut self.read).await {
+                return None;
             }
         }
     }
@@ -179,7 +173,7 @@ async fn a_refused_device_hears_its_reason_and_is_closed() {
         (b"\x10\x12\0\x04MQTT\x05\x02\0\x3c\x04\x15\0\x01m\0\x01a", 0x8c),
     ] {
         let mut device = Five::dial(&node);
-        device.device.write(bytes).await;
+        device.device.link.write_all(bytes).await;
         let answer = device.hear().await;
         let mut out = BytesMut::new();
         codec::encode(answer.unwrap(), Version::V5, &mut out).unwrap();
@@ -204,7 +198,7 @@ async fn a_device_is_told_why_its_connection_ends() {
         (b"\x34\x06\0\x01a\0\x01\0", 0x9b),
     ] {
         let mut device = device().await;
-        device.device.write(bytes).await;
+        device.device.link.write_all(bytes).await;
         assert_eq!(device.end().await, Reason(reason), "{bytes:02x?}");
     }
     let mut older = device().await;

@@ -2,25 +2,23 @@ use crate::clock::Clock;
 use crate::mqtt::TopoAnswer;
 use crate::mqtt::{
     DeviceLimits, Devices, GateLimits, Gateway, Identity, IdentityProof, KeptMessage, Later, Link,
-    MemoryLink, Message, MessagePage, Peer, RateChoice, Registry, Report, Resumed, SessionWish,
-    SubscriptionChange, Told, Unavailable,
+    MemoryClient, MemoryLink, Message, MessagePage, Peer, RateChoice, Registry, Report, Resumed,
+    SessionWish, SubscriptionChange, Told, Unavailable,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use otaru_core::block::{BlockRequest, frame};
 use otaru_core::id::{DeviceName, DeviceNo, IotId, MessageNo, ProductKey, ProductNo};
 use otaru_core::message::{Response, Source, Upgrade, UpgradeFile};
 use otaru_core::package::SignMethod as FileSignMethod;
 use otaru_core::registration::{Claim, Enrolled, Grant, RegisterError};
-use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_core::time::Timestamp;
 use otaru_core::topic_class::{Right, TopicClass, TopicRules};
 use otaru_core::topology::{SubProof, TopoAsk, TopoError};
 use otaru_core::version::{ModuleName, Version};
-use otaru_mqtt::client::{Client, ClientEvent};
+use otaru_mqtt::client::ClientEvent;
 use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, Qos};
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, oneshot};
@@ -323,7 +321,7 @@ impl Node {
     pub(super) fn dial(&self, capacity: usize) -> Device {
         let (near, far) = MemoryLink::pair(capacity);
         tokio::spawn(Arc::clone(&self.gateway).connection(Link::Memory(far), ADDRESS.into()));
-        Device { link: near, client: Client::default(), read: Vec::new() }
+        near.into()
     }
 
     pub(super) async fn device(&self, name: &str) -> Device {
@@ -335,16 +333,7 @@ impl Node {
 
 /// A CONNECT with the right password.
 pub(super) fn connect(name: &str, client_id: &str) -> Connect {
-    let content = connect_content(client_id, name, PRODUCT, None);
-    let password = SignMethod::Sha256.sign(SECRET, &content);
-    Connect {
-        clean_session: true,
-        keepalive_s: 60,
-        client_id: format!("{client_id}|signmethod=hmacsha256|").into(),
-        username: Some(format!("{name}&{PRODUCT}").into()),
-        password: Some(password.into()),
-        ..Connect::default()
-    }
+    Connect { keepalive_s: 60, ..Device::signed(PRODUCT, name, SECRET, client_id) }
 }
 
 pub(super) fn upgrade() -> Upgrade {
@@ -366,35 +355,9 @@ pub(super) fn upgrade() -> Upgrade {
     }
 }
 
-pub(super) struct Device {
-    pub(super) link: MemoryLink,
-    pub(super) client: Client,
-    read: Vec<u8>,
-}
+pub(super) type Device = MemoryClient;
 
 impl Device {
-    /// Writes all of `bytes`, or as much as a closed connection takes.
-    pub(super) async fn write(&self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            match self.link.try_write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.link.writable().await,
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Sends what `compose` writes.
-    pub(super) async fn say<T>(
-        &mut self,
-        compose: impl FnOnce(&mut Client, &mut BytesMut) -> T,
-    ) -> T {
-        let mut out = BytesMut::new();
-        let value = compose(&mut self.client, &mut out);
-        self.write(&out).await;
-        value
-    }
-
     pub(super) async fn connect(&mut self, connect: &Connect) -> Option<ConnectCode> {
         self.say(|client, out| client.connect(connect.clone(), out)).await.unwrap();
         match self.hear().await {
@@ -414,26 +377,6 @@ impl Device {
         self.say(|client, out| client.publish(topic.into(), payload.into(), qos, out))
             .await
             .unwrap()
-    }
-
-    /// The next that the server says; `None` when it closes the connection.
-    pub(super) async fn hear(&mut self) -> Option<ClientEvent> {
-        loop {
-            let mut input = &self.read[..];
-            let event = self.client.next(&mut input).unwrap();
-            self.read = input.to_vec();
-            if event.is_some() {
-                return event;
-            }
-            self.link.readable().await;
-            let mut buffer = [0; 4096];
-            match self.link.try_read(&mut buffer) {
-                Ok(0) => return None,
-                Ok(count) => self.read = buffer[..count].to_vec(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return None,
-            }
-        }
     }
 
     /// A message as (topic, payload).

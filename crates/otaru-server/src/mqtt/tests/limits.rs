@@ -148,7 +148,7 @@ async fn a_device_that_asks_and_never_reads_is_given_up() {
     assert_eq!(device.connect(&connect("dev-001", "c")).await, Some(ConnectCode::Accepted));
     let mut pings = BytesMut::new();
     (0..400_000).for_each(|_| device.client.ping(&mut pings));
-    device.write(&pings).await;
+    device.link.write_all(&pings).await;
     settle().await;
     assert_eq!(node.registry.online(), 0);
 }
@@ -176,7 +176,7 @@ async fn what_follows_a_connect_is_not_read_before_that_is_judged() {
     let mut out = BytesMut::new();
     device.client.connect(connect("slow-look-up", "c"), &mut out).unwrap();
     (0..30_000).for_each(|_| device.client.ping(&mut out));
-    device.write(&out).await;
+    device.link.write_all(&out).await;
     settle().await;
     // A buffer may be twice as large as what is in it.
     assert!(node.gateway.held.bytes() <= 2 * 4_096, "{}", node.gateway.held.bytes());
@@ -228,12 +228,12 @@ async fn the_largest_unfinished_packet_goes_when_all_together_are_too_large() {
     };
     let packet_of_small = packet(60_000);
     let (some, rest) = packet_of_small.split_at(20_000);
-    small.write(some).await;
-    large.write(&packet(200_000)[..190_000]).await;
+    small.link.write_all(some).await;
+    large.link.write_all(&packet(200_000)[..190_000]).await;
     settle().await;
     assert_eq!(large.hear().await, None);
     assert_eq!(node.registry.online(), 1);
     assert_eq!(node.registry.metrics().mqtt_ended.get((Phase::Device, Ended::Memory)), 1);
-    small.write(rest).await;
+    small.link.write_all(rest).await;
     assert!(small.hears_nothing().await);
 }

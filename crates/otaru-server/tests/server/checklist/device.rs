@@ -1,13 +1,11 @@
 //! Devices that speak MQTT over a memory link.
 
 use bytes::BytesMut;
-use otaru_core::signature::device::{SignMethod, connect_content};
 use otaru_mqtt::client::{Client, ClientEvent};
-use otaru_mqtt::packet::{Connect, ConnectCode, Qos};
-use otaru_server::mqtt::MemoryLink;
+use otaru_mqtt::packet::{ConnectCode, Qos};
+use otaru_server::mqtt::{MemoryClient, MemoryLink};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::time::Duration;
 
 #[derive(Clone)]
@@ -20,68 +18,26 @@ pub struct Device {
 /// A connection of a device.
 pub struct Wire {
     device: Device,
-    link: MemoryLink,
-    client: Client,
-    read: Vec<u8>,
+    client: MemoryClient,
     /// Messages that came while something else was waited for.
     messages: VecDeque<(String, Value)>,
 }
 
 impl Wire {
     pub async fn connect(link: MemoryLink, device: &Device) -> Self {
-        let (client, read, messages) = (Client::default(), Vec::new(), VecDeque::new());
-        let mut wire = Self { device: device.clone(), link, client, read, messages };
-        let content = connect_content("c", &device.name, &device.product, None);
-        let connect = Connect {
-            clean_session: true,
-            keepalive_s: 1_200,
-            client_id: "c|securemode=3,signmethod=hmacsha256|".into(),
-            username: Some(format!("{}&{}", device.name, device.product).into()),
-            password: Some(SignMethod::Sha256.sign(&device.secret, &content).into()),
-            ..Connect::default()
-        };
-        let mut out = BytesMut::new();
-        wire.client.connect(connect, &mut out).unwrap();
-        wire.write(&out).await;
+        let mut client = MemoryClient::from(link);
+        let Device { product, name, secret } = device;
+        let connect = MemoryClient::signed(product, name, secret, "c");
+        client.say(|client, out| client.connect(connect, out)).await.unwrap();
         let accepted = ClientEvent::ConnAck { session_present: false, code: ConnectCode::Accepted };
-        assert_eq!(wire.hear().await, Some(accepted));
-        wire
-    }
-
-    async fn write(&self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            match self.link.try_write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.link.writable().await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    /// The next that the server says; `None` when it closes the connection.
-    async fn hear(&mut self) -> Option<ClientEvent> {
-        loop {
-            let mut input = &self.read[..];
-            let event = self.client.next(&mut input).unwrap();
-            self.read = input.to_vec();
-            if event.is_some() {
-                return event;
-            }
-            self.link.readable().await;
-            let mut buffer = [0; 4096];
-            match self.link.try_read(&mut buffer) {
-                Ok(0) => return None,
-                Ok(count) => self.read.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return None,
-            }
-        }
+        assert_eq!(client.hear().await, Some(accepted));
+        Self { device: device.clone(), client, messages: VecDeque::new() }
     }
 
     /// Hears until `wanted` comes; messages are acknowledged and kept.
     async fn hear_until(&mut self, wanted: impl Fn(&ClientEvent) -> bool) {
         loop {
-            let event = self.hear().await.expect("the connection stays");
+            let event = self.client.hear().await.expect("the connection stays");
             if wanted(&event) {
                 return;
             }
@@ -94,20 +50,18 @@ impl Wire {
             panic!("{event:?}")
         };
         if let Some(id) = packet_id {
-            let mut out = BytesMut::new();
-            self.client.puback(id, &mut out);
-            self.write(&out).await;
+            self.client.say(|client, out| client.puback(id, out)).await;
         }
         self.messages.push_back((topic.to_string(), serde_json::from_slice(&payload).unwrap()));
     }
 
     /// Publishes at QoS 1 and waits until the server has it.
     async fn publish(&mut self, topic: String, payload: &Value) {
-        let mut out = BytesMut::new();
-        let payload = payload.to_string();
-        let id = self.client.publish(topic.into(), payload.into(), Qos::AtLeastOnce, &mut out);
-        let id = id.unwrap().expect("QoS 1 has one");
-        self.write(&out).await;
+        let payload = payload.to_string().into();
+        let publish = |client: &mut Client, out: &mut BytesMut| {
+            client.publish(topic.into(), payload, Qos::AtLeastOnce, out)
+        };
+        let id = self.client.say(publish).await.unwrap().expect("QoS 1 has one");
         self.hear_until(|event| *event == ClientEvent::PubAck(id)).await;
     }
 
@@ -151,7 +105,7 @@ impl Wire {
             if let Some((_, message)) = place.and_then(|place| self.messages.remove(place)) {
                 return message;
             }
-            let event = self.hear().await.expect("the connection stays");
+            let event = self.client.hear().await.expect("the connection stays");
             self.keep(event).await;
         }
     }
@@ -172,7 +126,7 @@ impl Wire {
                 return Some(message["data"].clone());
             }
             let event = tokio::select! {
-                event = self.hear() => event.expect("the connection stays"),
+                event = self.client.hear() => event.expect("the connection stays"),
                 () = &mut until => return None,
             };
             self.keep(event).await;
@@ -186,14 +140,12 @@ impl Wire {
     }
 
     pub async fn goes(mut self) {
-        let mut out = BytesMut::new();
-        self.client.disconnect(&mut out);
-        self.write(&out).await;
-        while self.hear().await.is_some() {}
+        self.client.say(|client, out| client.disconnect(out)).await;
+        while self.client.hear().await.is_some() {}
     }
 
     /// Breaks the connection without a word.
     pub fn breaks(self) {
-        self.link.cut();
+        self.client.link.cut();
     }
 }

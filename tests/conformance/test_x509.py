@@ -131,6 +131,17 @@ def test_a_session_that_is_resumed_by_its_ticket_still_says_who_it_is(server, fl
     assert resumed() == before + 1
 
 
+def test_a_simulated_device_upgrades_with_a_certificate(server, fleet, tmp_path):
+    device = fleet.device()
+    certificate, _ = x509.issue(server, device, tmp_path)
+    x509.reload(server)
+    firmware, _ = fleet.package("2.0.0")
+    job = fleet.static_job(firmware, [device["DeviceName"]])
+    who = ["--product-key", device["ProductKey"], "--device-name", device["DeviceName"]]
+    x509.run(x509.binary(), "device", "--mqtt", server.mqtts, *who, "--tls-ca", server.ca, "--tls-cert", certificate, "--once")
+    wait_for("success", lambda: of_status(fleet.task(job), "SUCCEEDED"))
+
+
 def test_mosquitto_pub_reports_with_a_certificate_for_a_key_that_stays_on_the_device(server, fleet, tmp_path):
     device = fleet.device()
     key, request = x509.request(tmp_path, "whatever it says")
@@ -258,3 +269,14 @@ def test_only_devices_are_asked_and_only_where_there_is_a_ca_for_them(server, tl
     assert asks(server.mqtts, server.ca)
     assert not asks(server.https, server.ca)
     assert not asks(tls_server.mqtts, tls_server.ca)
+
+
+def test_a_ca_for_devices_is_not_sent_along_with_the_servers_certificate(ours, tmp_path):
+    own = ours.issue("localhost")
+    arguments = ["--tls-cert", own, "--tls-key", own, "--tls-client-ca", str(ours.ca)]
+    server = Server(tmp_path, *TLS_LISTENERS, *arguments).start()
+    try:
+        said = s_client(server.mqtts, ours.ca, "-showcerts")[1]
+        assert said.count("BEGIN CERTIFICATE") == 1, said
+    finally:
+        assert server.stop() == 0

@@ -165,7 +165,7 @@ impl Demo {
             mqtt: self.mqtt.clone(),
             product_key: self.product_key.clone(),
             device_name: name.to_owned(),
-            device_secret: text(&reply, &["Data", "DeviceSecret"])?,
+            device_secret: Some(text(&reply, &["Data", "DeviceSecret"])?),
             caller: None,
         })
     }

@@ -32,11 +32,20 @@ pub struct DeviceArgs {
     product_key: String,
     #[arg(long, env = "OTARU_DEVICE_NAME", value_name = "NAME")]
     device_name: String,
-    #[arg(long, env = "OTARU_DEVICE_SECRET", value_name = "SECRET", hide_env_values = true)]
-    device_secret: String,
+    #[arg(
+        long,
+        env = "OTARU_DEVICE_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        required_unless_present = "tls_cert"
+    )]
+    device_secret: Option<String>,
     /// Connect and download under TLS, and trust this CA, as `otaru ca` prints it
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
+    /// Show this certificate in the place of a secret: with its key in one file, as `otaru device-cert` prints them
+    #[arg(long, value_name = "FILE", requires = "tls_ca", conflicts_with = "device_secret")]
+    tls_cert: Option<PathBuf>,
     /// Version to start from.
     #[arg(long, default_value = "1.0.0")]
     version: String,
@@ -56,8 +65,8 @@ pub struct DeviceArgs {
 pub async fn command(args: DeviceArgs) -> anyhow::Result<()> {
     let DeviceArgs { mqtt, product_key, device_name, device_secret, tls_ca, mut version, .. } =
         args;
-    let DeviceArgs { fail, once, .. } = args;
-    let caller = tls_ca.map(|ca| Caller::open(&ca, None)).transpose()?;
+    let DeviceArgs { fail, once, tls_cert, .. } = args;
+    let caller = tls_ca.map(|ca| Caller::open(&ca, None, tls_cert.as_deref())).transpose()?;
     let identity = Identity { mqtt, product_key, device_name, device_secret, caller };
     let behaviour = if fail { Behaviour::Fails } else { Behaviour::Upgrades };
     loop {
@@ -87,7 +96,8 @@ pub struct Identity {
     pub mqtt: String,
     pub product_key: String,
     pub device_name: String,
-    pub device_secret: String,
+    /// Without it the certificate of `caller` says who it is.
+    pub device_secret: Option<String>,
     /// For connections and downloads under TLS; without it they are plain.
     pub caller: Option<Caller>,
 }
@@ -193,7 +203,7 @@ impl Session {
         };
         let base = format!("{product_key}.{device_name}");
         let signed = connect_content(&base, device_name, product_key, None);
-        let password = SignMethod::Sha256.sign(device_secret, &signed);
+        let sign = |secret: &String| SignMethod::Sha256.sign(secret, &signed).into_bytes().into();
         let connect = Connect {
             client_id: format!(
                 "{base}|securemode={},signmethod=hmacsha256|",
@@ -201,7 +211,7 @@ impl Session {
             )
             .into(),
             username: Some(format!("{device_name}&{product_key}").into()),
-            password: Some(password.into_bytes().into()),
+            password: device_secret.as_ref().map(sign),
             clean_session: true,
             keepalive_s: 120,
             ..Connect::default()

@@ -2,7 +2,7 @@
 
 use super::socket::{HandshakeError, TlsSocket};
 use anyhow::Context;
-use openssl::ssl::{Ssl, SslContext, SslMethod, SslMode, SslVerifyMode, SslVersion};
+use openssl::ssl::{Ssl, SslContext, SslFiletype, SslMethod, SslMode, SslVerifyMode, SslVersion};
 use std::path::Path;
 use tokio::net::TcpStream;
 
@@ -18,11 +18,11 @@ impl std::fmt::Debug for Caller {
 
 impl Caller {
     /// Trusts servers whose certificate comes of `authority`, whatever their name. With `suite`, in the spelling of
-    /// OpenSSL, that one of TLS 1.2 is offered alone.
+    /// OpenSSL, that one of TLS 1.2 is offered alone. `own` is a certificate with its key, to show where one is asked for.
     ///
     /// # Errors
-    /// A sentence when the file holds no certificate, or there is no such suite.
-    pub fn open(authority: &Path, suite: Option<&str>) -> anyhow::Result<Self> {
+    /// A sentence when a file holds something else, or there is no such suite.
+    pub fn open(authority: &Path, suite: Option<&str>, own: Option<&Path>) -> anyhow::Result<Self> {
         let mut builder = SslContext::builder(SslMethod::tls_client())?;
         builder
             .set_ca_file(authority)
@@ -34,6 +34,12 @@ impl Caller {
             builder
                 .set_cipher_list(suite)
                 .with_context(|| format!("{suite} is no suite of TLS 1.2"))?;
+        }
+        if let Some(own) = own {
+            let unusable =
+                || format!("{} can't be used as a certificate with its key", own.display());
+            builder.set_certificate_chain_file(own).with_context(unusable)?;
+            builder.set_private_key_file(own, SslFiletype::PEM).with_context(unusable)?;
         }
         builder.set_mode(
             SslMode::RELEASE_BUFFERS

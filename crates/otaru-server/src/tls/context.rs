@@ -65,7 +65,9 @@ pub fn context(
         // An idle connection holds no buffers, and a write may come again from elsewhere, with more behind it.
         SslMode::RELEASE_BUFFERS
             | SslMode::ACCEPT_MOVING_WRITE_BUFFER
-            | SslMode::ENABLE_PARTIAL_WRITE,
+            | SslMode::ENABLE_PARTIAL_WRITE
+            // Our chain is what the files say; CAs of devices, which are known here too, are no part of it.
+            | SslMode::NO_AUTO_CHAIN,
     );
     // Sessions are resumed by tickets, which hold all there is to know.
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);

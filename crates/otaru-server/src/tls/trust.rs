@@ -6,7 +6,6 @@ use openssl::asn1::{Asn1IntegerRef, Asn1Time};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::ssl::{SslContextBuilder, SslRef, SslVerifyMode};
-use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::{
     CrlStatus, X509, X509Crl, X509NameRef, X509Ref, X509StoreContextRef, X509VerifyResult,
 };
@@ -67,12 +66,10 @@ impl Trusted {
     /// Lets sessions of the context ask for certificates; each has to be told to.
     pub(super) fn allow(self, builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
         let Self { authorities, revoked } = self;
-        let mut store = X509StoreBuilder::new()?;
         for authority in authorities {
             builder.add_client_ca(&authority)?;
-            store.add_cert(authority)?;
+            builder.cert_store_mut().add_cert(authority)?;
         }
-        builder.set_verify_cert_store(store.build())?;
         builder.set_verify_callback(SslVerifyMode::NONE, move |is_good, chain| {
             is_good && !refuse_revoked(chain, &revoked)
         });

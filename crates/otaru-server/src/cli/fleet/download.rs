@@ -46,7 +46,7 @@ struct Load {
 
 pub(super) async fn run(args: DownloadArgs, bar: &Bar) -> anyhow::Result<Figures> {
     open_files(args.clients.into())?;
-    let caller = args.tls_ca.map(|ca| Caller::open(&ca, None)).transpose()?;
+    let caller = args.tls_ca.map(|ca| Caller::open(&ca, None, None)).transpose()?;
     let (url, range, tally) = (args.url, args.range, Tally::new()?);
     let load = Load { url, range, caller, tally, is_over: false.into() };
     let load = Arc::new(load);

@@ -249,7 +249,8 @@ impl Devices {
             None => mqtt_of(&self.target, if self.tls_ca.is_some() { "mqtts" } else { "mqtt" })?,
         };
         let caller = self.tls_ca.as_ref();
-        let caller = caller.map(|ca| Caller::open(ca, self.tls_suite.as_deref())).transpose()?;
+        let caller =
+            caller.map(|ca| Caller::open(ca, self.tls_suite.as_deref(), None)).transpose()?;
         Crowd::new(Entrance {
             to,
             caller,

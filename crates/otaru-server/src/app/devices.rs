@@ -365,6 +365,8 @@ impl App {
         let registry = self.registry.clone();
         let told = self.store.change(move |rows| {
             let mut effects = Effects::seeing(&registry);
+            let whole = |due: &Due| About { device: due.ready.device, whole: true };
+            rows.prefetch(&dues.iter().map(whole).collect::<Vec<_>>())?;
             let mut letters = Vec::with_capacity(dues.len());
             // The last push of a job knows what all of them have left.
             let left: BTreeMap<_, _> = dues
@@ -373,8 +375,8 @@ impl App {
                 .collect();
             left.into_iter().try_for_each(|(job, bucket)| push::keep_rate(rows, job, bucket))?;
             for &due in &dues {
-                let Some(push) =
-                    push::tell(rows, due.ready.task, due.bucket.is_some(), now, &mut effects)?
+                let told = (due.ready.device, due.ready.task);
+                let Some(push) = push::tell(rows, told, due.bucket.is_some(), now, &mut effects)?
                 else {
                     continue;
                 };

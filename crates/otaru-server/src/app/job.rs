@@ -3,7 +3,7 @@
 use super::select::{self, Chosen, READ, SLICE};
 use super::{App, Caller, Result, create, dynamic, listed, lookup, package};
 use crate::files::Files;
-use crate::store::{Listed, Page, Rows, Upload, View};
+use crate::store::{About, Listed, Page, Rows, Upload, View};
 use otaru_core::block;
 use otaru_core::group::{Group, GroupKind};
 use otaru_core::id::{JobId, JobNo};
@@ -183,6 +183,7 @@ impl App {
             }
             match chosen {
                 Chosen::Whole(devices) => {
+                    rows.prefetch(&about(&devices, false))?;
                     for (device, version) in devices {
                         create::task(
                             rows,
@@ -265,6 +266,11 @@ fn show_all(view: &mut dyn View, listed: &Listed<std::rc::Rc<Job>>) -> Result<Li
     Ok(Listed { rows, total: listed.total })
 }
 
+/// Whom the tasks of a job are made for.
+fn about(devices: &[select::Candidate], whole: bool) -> Vec<About> {
+    devices.iter().map(|&(device, _)| About { device, whole }).collect()
+}
+
 /// Makes the tasks of the next slice of a job, and notes how far it came.
 pub(super) fn fill_slice(
     rows: &mut dyn Rows,
@@ -289,6 +295,7 @@ pub(super) fn fill_slice(
     let list = current.list.clone().filter(|_| rest.is_some());
     let job = Job { fill: rest, list, ..(*current).clone() };
     rows.update_job(&job)?;
+    rows.prefetch(&about(&devices, job.is_dynamic()))?;
     for (no, version) in devices {
         if job.is_dynamic() {
             let Some(device) = rows.device(no)? else { continue };

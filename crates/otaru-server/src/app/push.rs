@@ -4,7 +4,7 @@ use super::dynamic;
 use super::effect::Effects;
 use super::task::{Judged, Outcome, push_ready};
 use crate::store::{Result, Rows};
-use otaru_core::id::{JobNo, TaskNo};
+use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::{Job, StoredBucket};
 use otaru_core::task::{Event, Task, TaskStatus};
 use otaru_core::time::Timestamp;
@@ -26,12 +26,12 @@ pub(super) fn told(judged: Judged, outcome: Outcome) -> Option<(Judged, Task)> {
 /// Marks a task as told just before its message leaves. `is_paid`: the job's rate paid for a first push.
 pub(super) fn tell(
     rows: &mut dyn Rows,
-    task: TaskNo,
+    (device, task): (DeviceNo, TaskNo),
     is_paid: bool,
     now: Timestamp,
     effects: &mut Effects,
 ) -> Result<Option<Push>> {
-    let Some(task) = rows.task(task)? else { return Ok(None) };
+    let Some(task) = rows.task_of(device, task)? else { return Ok(None) };
     let judged = Judged::load(rows, task)?;
     if !judged.job.is_open(now) || !judged.task.is_pushable(&judged.job.policy) {
         return Ok(None);

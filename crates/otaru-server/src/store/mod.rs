@@ -170,6 +170,8 @@ pub trait View:
     fn planned_tasks(&mut self, from: Timestamp, until: Timestamp) -> Result<u64>;
 
     fn task(&mut self, no: TaskNo) -> Result<Option<Task>>;
+    /// A task of a device: for an engine that looks devices up more easily.
+    fn task_of(&mut self, device: DeviceNo, no: TaskNo) -> Result<Option<Task>>;
     fn task_by_id(&mut self, id: &TaskId) -> Result<Option<Task>>;
     /// Unfinished tasks of a device, oldest first.
     fn unfinished_tasks(&mut self, device: DeviceNo) -> Result<Vec<Task>>;

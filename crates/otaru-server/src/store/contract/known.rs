@@ -210,6 +210,7 @@ fn check_device(
     assert_eq!(view.unfinished_tasks(device)?, unfinished);
     for task in of_device() {
         assert_eq!(view.task(task.no)?.as_ref(), Some(task));
+        assert_eq!(view.task_of(device, task.no)?.as_ref(), Some(task));
         assert_eq!(view.task_by_id(&task.id)?.as_ref(), Some(task));
     }
     let mut listed = view.tasks_of_device(jobs[0], device)?;

@@ -19,12 +19,17 @@ fn statement<'c>(conn: &'c Connection, sql: &str) -> Result<CachedStatement<'c>>
 }
 
 impl<'c> Conn<'c> {
-    /// The connection of a batch that knows rows without asking.
-    pub fn knowing(self) -> Option<&'c Session> {
+    /// The connection, when it is one to PostgreSQL.
+    pub fn postgres(self) -> Option<&'c Session> {
         match self {
             Self::Sqlite(_) => None,
-            Self::Postgres(session) => session.is_in_batch().then_some(session),
+            Self::Postgres(session) => Some(session),
         }
+    }
+
+    /// The connection of a batch that knows rows without asking.
+    pub fn knowing(self) -> Option<&'c Session> {
+        self.postgres().filter(|session| session.is_in_batch())
     }
 
     pub fn one<T>(

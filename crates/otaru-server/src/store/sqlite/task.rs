@@ -73,6 +73,34 @@ pub fn by_no(tx: &Tx<'_>, no: TaskNo) -> Result<Option<Task>> {
     tx.one(select!("WHERE t.no = ?1"), params![no.0], read)
 }
 
+/// A task of a device. Where those of the device are known, nothing is asked for.
+pub fn of(tx: &Tx<'_>, device: DeviceNo, no: TaskNo) -> Result<Option<Task>> {
+    let found = match tx.knowing() {
+        Some(_) => unfinished(tx, device)?.into_iter().find(|task| task.no == no),
+        None => None,
+    };
+    if found.is_some() { Ok(found) } else { by_no(tx, no) }
+}
+
+/// Tasks by their numbers, in that order; those that are not there are left out.
+fn by_numbers(tx: &Tx<'_>, numbers: &[TaskNo]) -> Result<Vec<Task>> {
+    let Some(session) = tx.postgres() else {
+        let each = numbers.iter().map(|&no| by_no(tx, no));
+        return Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect());
+    };
+    let wanted: Vec<_> = numbers.iter().map(|no| no.0).collect();
+    let rows = session.rows(
+        concat!(
+            columns!(),
+            "FROM unnest($1::bigint[]) AS wanted(no) JOIN task t ON t.no = wanted.no JOIN task_detail d ON d.no = t.no"
+        ),
+        &[&wanted],
+    )?;
+    let read = |row: &Vec<_>| read(&mut Cols::of_values(row)).map(|task| (task.no, task));
+    let mut found = rows.iter().map(read).collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
+    Ok(numbers.iter().filter_map(|no| found.remove(no)).collect())
+}
+
 pub fn by_id(tx: &Tx<'_>, id: &TaskId) -> Result<Option<Task>> {
     tx.one(
         concat!(columns!(), "FROM task_detail d CROSS JOIN task t ON t.no = d.no WHERE d.id = ?1"),
@@ -163,11 +191,7 @@ pub fn after(
     }
     numbers.sort_unstable();
     numbers.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut tasks = Vec::with_capacity(numbers.len());
-    for no in numbers {
-        tasks.extend(by_no(tx, no)?);
-    }
-    Ok(tasks)
+    by_numbers(tx, &numbers)
 }
 
 pub fn due(tx: &Tx<'_>, now: Timestamp, limit: u32) -> Result<Vec<TaskNo>> {

@@ -110,6 +110,11 @@ impl<'c> Tx<'c> {
         self.conn.knowing()
     }
 
+    /// The connection, when it is one to PostgreSQL.
+    pub fn postgres(&self) -> Option<&'c Session> {
+        self.conn.postgres()
+    }
+
     /// A product's row is about to change.
     pub fn forget_product(&mut self, no: ProductNo) {
         self.products.remove(&no);
@@ -323,6 +328,10 @@ impl View for Tx<'_> {
 
     fn task(&mut self, no: TaskNo) -> Result<Option<Task>> {
         task::by_no(self, no)
+    }
+
+    fn task_of(&mut self, device: DeviceNo, no: TaskNo) -> Result<Option<Task>> {
+        task::of(self, device, no)
     }
 
     fn task_by_id(&mut self, id: &TaskId) -> Result<Option<Task>> {

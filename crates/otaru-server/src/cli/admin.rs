@@ -109,6 +109,8 @@ async fn alone(args: &DataArgs, act: Act) -> anyhow::Result<Done> {
     let folder = Folder::open(data).context("no server answers, and the folder can't be taken")?;
     let random = Random::system()?;
     let place = engine::place(&folder, args.store.as_ref())?;
+    let sought = place.clone();
+    tokio::task::spawn_blocking(move || engine::ensure_free(&sought)).await??;
     let Opened { store, handle, superseded: _ } = engine::open(place, random.clone(), 1, 0).await?;
     let urls = Urls::new("http://127.0.0.1".to_owned(), folder.secret(&random)?);
     let app = App::new(

@@ -1,11 +1,12 @@
 //! Which engine keeps the rows of a data folder: SQLite in the folder, or the database that `--store` names.
 
 use super::serve::folder::Folder;
+use crate::app::Credentials;
 use crate::random::Random;
-use crate::store::postgres::{PostgresEngine, Target, Url};
+use crate::store::postgres::{PostgresEngine, Survey, Target, Url};
 use crate::store::sqlite::SqliteEngine;
 use crate::store::{Store, StoreHandle};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -40,6 +41,48 @@ pub(super) fn place(folder: &Folder, url: Option<&Url>) -> anyhow::Result<Place>
     let Some(url) = url else { return Ok(Place::File(folder.database())) };
     let password = std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty());
     Ok(Place::Database(Box::new(Target::parse(url, password.as_deref())?)))
+}
+
+/// Refuses a database that another server works on: a command is not to take it from that.
+///
+/// Waits for the database: never call it on a thread of a runtime.
+///
+/// # Errors
+/// A sentence that says who has it and what to do.
+pub(super) fn ensure_free(place: &Place) -> anyhow::Result<()> {
+    let Place::Database(target) = place else { return Ok(()) };
+    if let Some((pid, address)) = Survey::of((**target).clone(), None)?.at_work {
+        anyhow::bail!(
+            "a server works on {target}, from {address}: stop it, or run the command on its data folder; if it is gone for good, \
+             end its connection by SELECT pg_terminate_backend({pid})"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a database with rows for a folder that has no access key yet: a new one would be one that it doesn't know.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub(super) async fn ensure_known(
+    place: &Place,
+    folder: &Folder,
+    wanted: Option<&Credentials>,
+) -> anyhow::Result<()> {
+    let Place::Database(target) = place else { return Ok(()) };
+    if folder.key_file().exists() {
+        return Ok(());
+    }
+    let (target, wanted) = ((**target).clone(), wanted.map(|key| key.access_key_id.clone()));
+    let survey = move || Survey::of(target, wanted.as_deref());
+    let Survey { has_account, knows_key, .. } = tokio::task::spawn_blocking(survey).await??;
+    ensure!(
+        !has_account || knows_key,
+        "{place} holds the rows of another data folder, and {} is missing: copy that folder, with its files, or set \
+         OTARU_ACCESS_KEY_ID and OTARU_ACCESS_KEY_SECRET to a key that the database knows",
+        folder.key_file().display()
+    );
+    Ok(())
 }
 
 /// Opens the store there, with threads of its own; it may know `known_bytes` of rows without asking a database.

@@ -153,9 +153,10 @@ impl Server {
         let metrics_listener =
             config.metrics.map(|address| bind(address, "metrics")).transpose()?;
         let secret = folder.secret(&random)?;
+        let place = engine::place(&folder, config.store.as_ref())?;
+        engine::ensure_known(&place, &folder, key.as_ref()).await?;
         let key = folder.access_key(key, &random)?;
 
-        let place = engine::place(&folder, config.store.as_ref())?;
         let Opened { store, handle: store_handle, superseded } =
             engine::open(place.clone(), random.clone(), READERS, config.limits.store_cache_bytes)
                 .await?;

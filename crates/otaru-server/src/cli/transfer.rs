@@ -116,7 +116,9 @@ fn in_bulk(
 ) -> anyhow::Result<Summary> {
     let folder = Folder::open(&args.data)?;
     let random = Random::system()?;
-    Ok(match engine::place(&folder, args.store.as_ref())? {
+    let place = engine::place(&folder, args.store.as_ref())?;
+    engine::ensure_free(&place)?;
+    Ok(match place {
         Place::File(path) => SqliteEngine::open(&path, random)?.in_bulk(work)?,
         Place::Database(target) => PostgresEngine::open(*target, random, 0)?.in_bulk(work)?,
     })

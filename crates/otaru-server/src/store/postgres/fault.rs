@@ -45,6 +45,11 @@ pub fn fault(error: &Error, is_fence: bool, client: &Client) -> Fault {
 /// An error with its cause and code.
 pub fn sentence(error: &Error) -> String {
     match error.as_db_error() {
+        Some(told) if *told.code() == SqlState::PROGRAM_LIMIT_EXCEEDED => format!(
+            "{} (SQLSTATE 54000): PostgreSQL takes no text of more than some 2,700 bytes that it has to find again; \
+             keep devices.topic_bytes_max below that",
+            told.message()
+        ),
         Some(told) => format!("{} (SQLSTATE {})", told.message(), told.code().code()),
         None => match std::error::Error::source(error) {
             Some(cause) => format!("{error}: {cause}"),

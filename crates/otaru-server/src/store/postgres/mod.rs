@@ -15,6 +15,7 @@ mod hot;
 mod names;
 mod schema;
 mod session;
+mod survey;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod value;
 pub use flush::NEXT_NUMBERS;
 pub use hot::{ChangedVersion, Hot};
 pub use session::Session;
+pub use survey::Survey;
 pub use target::{Target, Url};
 
 use super::sqlite::{Conn, Tx};

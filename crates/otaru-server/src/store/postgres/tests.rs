@@ -164,6 +164,22 @@ fn texts_come_back_whatever_is_in_them() {
 
 #[test]
 #[ignore = "./test postgres starts a server and runs it"]
+fn a_text_that_no_index_takes_fails_alone_and_says_why() {
+    let name = schema();
+    let mut engine = open_in(&name);
+    let random = Random::seeded(3);
+    // Nothing that compression makes shorter.
+    let long: String = (0..200).map(|_| random.hex(16)).collect();
+    let refused = engine.transact(&mut |rows| rows.insert_instance(&long).map(drop));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("more than some 2,700 bytes"), "{refused}");
+    assert!(!refused.contains(&long[..32]), "{refused}");
+    add_account(&mut engine, "next").unwrap();
+    assert_eq!(accounts(&name), 1);
+}
+
+#[test]
+#[ignore = "./test postgres starts a server and runs it"]
 fn the_server_that_was_there_before_can_not_write_beside_the_next() {
     let name = schema();
     let mut before = open_in(&name);

@@ -52,7 +52,12 @@ impl Devices for Gatekeeper {
         device_name: &DeviceName,
     ) -> Later<Option<Identity>> {
         let (store, key, name) = (self.0.store.clone(), product_key.clone(), device_name.clone());
-        let registry = self.0.registry.clone();
+        let (registry, identities) = (self.0.registry.clone(), self.0.follower.identities.clone());
+        let known = identities.find(&key, &name);
+        if let Some(known) = known.filter(|known| registry.rules().knows(known.product)) {
+            return Box::pin(std::future::ready(Ok(Some(known))));
+        }
+        let since = identities.since();
         Box::pin(async move {
             let found = store.view(move |view| {
                 let Some(product) = view.product_by_key(&key)? else { return Ok(None) };
@@ -64,14 +69,16 @@ impl Devices for Gatekeeper {
                 } else {
                     IdentityProof::Secret(device.secret)
                 };
-                Ok(Some(Identity {
+                let found = Identity {
                     device: device.no,
                     product: device.product,
                     proof,
                     disabled: device.disabled,
                     is_gateway: product.profile.node_type == GATEWAY,
                     has_session,
-                }))
+                };
+                identities.keep(&key, &name, &found, since);
+                Ok(Some(found))
             });
             found.await.map_err(|error| unavailable(&error))
         })

@@ -1,6 +1,7 @@
 //! What follows a change once it is committed, and only then.
 
 use super::dispatch::Dispatcher;
+use super::identities::Identities;
 use crate::clock::Clock;
 use crate::mqtt::{Delivery, Message, Registry};
 use otaru_core::id::{DeviceNo, JobNo, ProductNo, TaskNo};
@@ -32,6 +33,8 @@ pub struct Effects {
     pub deadline: Option<Timestamp>,
     /// Devices that were disabled or deleted: their connections are to be closed.
     pub kicked: Vec<(DeviceNo, SubEnd)>,
+    /// A product was deleted, and nobody is to find its devices any more.
+    pub(super) has_doomed: bool,
     /// Messages to devices that are connected: whom, on which topic, what.
     pub(super) notices: Vec<(DeviceNo, String, String)>,
     /// Sub-devices that have left their gateway.
@@ -77,6 +80,7 @@ impl Effects {
 #[derive(Clone)]
 pub(super) struct Follower {
     pub dispatcher: Arc<Dispatcher>,
+    pub identities: Arc<Identities>,
     pub clock: Clock,
     pub registry: Arc<Registry>,
     /// Rung when a deadline was set that may be earlier than the one the scheduler waits for.
@@ -88,7 +92,12 @@ impl Follower {
         for job in effects.rates {
             self.dispatcher.rate_changed(&job, self.clock.now());
         }
+        if effects.has_doomed {
+            self.identities.forget_all();
+        }
         for (device, end) in effects.kicked {
+            // In this order: who looks the device up after the kick may not find it as it was.
+            self.identities.forget(device);
             self.registry.kick(device, end);
         }
         for (device, topic, text) in effects.notices {

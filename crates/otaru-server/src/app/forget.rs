@@ -35,6 +35,7 @@ impl App {
         self.change(move |rows, now, effects| {
             let product = lookup::product(rows, caller, &key)?;
             rows.doom_product(product.no, now)?;
+            effects.has_doomed = true;
             for kind in SubscriptionKind::ALL {
                 rows.delete_subscription(product.no, kind)?;
             }

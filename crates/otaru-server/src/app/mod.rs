@@ -24,6 +24,7 @@ mod file;
 mod forget;
 mod group;
 mod housekeep;
+mod identities;
 mod job;
 mod list;
 mod listed;
@@ -143,6 +144,8 @@ pub struct Limits {
     pub sessions: SessionLimits,
     /// Calls that wait for the answer of a device at one time.
     pub rrpc_waiting_max: usize,
+    /// Devices that may connect again without a look-up in the store; 0: none.
+    pub identities_max: usize,
 }
 
 impl Default for Limits {
@@ -173,6 +176,7 @@ impl Default for Limits {
             retained_bytes_max: 64 * 1024,
             sessions: SessionLimits::default(),
             rrpc_waiting_max: 10_000,
+            identities_max: 200_000,
         }
     }
 }
@@ -207,6 +211,7 @@ impl App {
         let dispatcher = Dispatcher::new(limits.pushes_per_minute, limits.grace_ms);
         let follower = Follower {
             dispatcher: Arc::new(dispatcher),
+            identities: Arc::new(identities::Identities::new(limits.identities_max)),
             registry: registry.clone(),
             clock: clock.clone(),
             deadline_set: Arc::default(),

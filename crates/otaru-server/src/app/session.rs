@@ -58,16 +58,22 @@ impl App {
     ) -> store::Result<Resumed> {
         let now = self.clock.now().wall;
         let expiry_s = self.limits.sessions.granted_s(wish.expiry_s);
-        let registry = self.registry.clone();
-        self.store
-            .change(move |rows| {
+        let (registry, identities) = (self.registry.clone(), self.follower.identities.clone());
+        let opened = self.store.queue_then(
+            move |rows| {
                 // An older connection's wish comes too late; it is being closed.
                 if !is_current(&registry, peer) {
                     return Ok(Resumed::default());
                 }
                 open(rows, peer.device, wish.clean, expiry_s, now)
-            })
-            .await
+            },
+            move |resumed| {
+                // It may have a session from now on.
+                identities.forget(peer.device);
+                resumed
+            },
+        );
+        opened.await?.await
     }
 
     /// As [`crate::mqtt::Devices::keep_subscriptions`].

@@ -59,6 +59,8 @@ table! {
         retained_bytes_max: u64 = "limits-retained-bytes-max", "OTARU_LIMITS_RETAINED_BYTES_MAX", "BYTES";
         /// Calls that wait for the answer of a device at one time [default: 10000]
         rrpc_waiting_max: usize = "limits-rrpc-waiting-max", "OTARU_LIMITS_RRPC_WAITING_MAX", "N";
+        /// Devices that are kept in memory so that they connect again without a look-up, some 200 bytes each; 0: none [default: 200000]
+        identities_max: usize = "limits-identities-max", "OTARU_LIMITS_IDENTITIES_MAX", "N";
     }
 }
 

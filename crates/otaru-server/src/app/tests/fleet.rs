@@ -1,6 +1,7 @@
 //! Deleting and disabling, and what is seen of who is connected.
 
 use super::*;
+use crate::mqtt::SessionWish;
 use crate::store::Page;
 use DeviceStatus::{Disable, Offline, Online, Unactive};
 use otaru_core::device::DeviceStatus;
@@ -247,4 +248,50 @@ async fn a_disabled_or_deleted_device_is_kicked_after_the_commit() {
         }
         assert!(line.is_closing(), "{name}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_known_is_never_let_in_as_it_was_before() {
+    let world = World::new().await;
+    let (app, gate) = (&world.app, Gatekeeper(world.app.clone()));
+    let device = world.device("lamp1").await;
+    let finds = async || {
+        // The second time without a look at the store, where that may be.
+        let first = gate.identity(&world.product.key, &device.name).await.unwrap();
+        assert_eq!(first, gate.identity(&world.product.key, &device.name).await.unwrap());
+        first
+    };
+    let as_it_was = finds().await.unwrap();
+    assert!(app.follower.identities.find(&world.product.key, &device.name).is_some());
+
+    let line = app.registry.plug_in(device.product, device.no);
+    let keeps = SessionWish { clean: false, expiry_s: Some(60) };
+    gate.open_session(line.peer, keeps).await.unwrap();
+    assert!(finds().await.unwrap().has_session);
+
+    app.set_disabled(world.caller, key(&device), true).await.unwrap();
+    assert!(finds().await.unwrap().disabled);
+    app.set_disabled(world.caller, key(&device), false).await.unwrap();
+    assert!(!finds().await.unwrap().disabled);
+
+    let name = otaru_core::topology::SubName {
+        product_key: world.product.key.clone(),
+        device_name: device.name.clone(),
+    };
+    let row = device.clone();
+    let renewed = app.change(move |rows, now, effects| {
+        Ok(crate::app::registration::renew(rows, &name, row.clone(), now, effects)?)
+    });
+    let secret = renewed.await.unwrap().secret;
+    let found = finds().await.unwrap();
+    assert_eq!(found.proof.secret(), Some(&*secret));
+    assert_ne!(found.proof, as_it_was.proof);
+
+    app.delete_device(world.caller, key(&device)).await.unwrap();
+    assert_eq!(finds().await, None);
+    let again = world.device("lamp1").await;
+    assert_eq!(finds().await.unwrap().device, again.no);
+    let product_key = world.product.key.to_string();
+    app.delete_product(world.caller, product_key).await.unwrap();
+    assert_eq!(finds().await, None);
 }

@@ -57,6 +57,7 @@ impl Effects {
             ready: Vec::new(),
             rates: Vec::new(),
             deadline: None,
+            has_doomed: false,
             kicked: Vec::new(),
             notices: Vec::new(),
             logged_out: Vec::new(),

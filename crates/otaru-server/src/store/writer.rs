@@ -2,11 +2,14 @@
 
 use super::{Engine, Reader, Result, Rows, StoreError, View};
 use otaru_core::id::DeviceNo;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes that wait at most; then callers are told [`StoreError::Busy`] or wait, as they choose.
 const QUEUE: usize = 16_384;
+/// Reads on one snapshot at most, beside the first.
+const SHARED_READS: usize = 32;
 /// Changes in one transaction at most.
 const BATCH: usize = 10_000;
 
@@ -62,16 +65,15 @@ enum Work {
     View(Box<dyn Look>),
 }
 
-/// A read that waits.
+/// A read that waits: it can run more than once, and is finished exactly once.
 trait Look: Send {
-    fn run(
-        self: Box<Self>,
-        reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>,
-    );
+    fn run(&mut self, view: &mut dyn View) -> Result<()>;
+    fn finish(self: Box<Self>, outcome: Result<()>);
 }
 
 struct Read<F, T> {
     work: F,
+    value: Option<T>,
     reply: oneshot::Sender<Result<T>>,
 }
 
@@ -80,16 +82,14 @@ where
     F: FnMut(&mut dyn View) -> Result<T> + Send,
     T: Send,
 {
-    fn run(
-        mut self: Box<Self>,
-        reader: &mut dyn FnMut(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>,
-    ) {
-        let mut value = None;
-        let outcome = reader(&mut |view| {
-            value = Some((self.work)(view)?);
-            Ok(())
-        });
-        let _ = self.reply.send(outcome.map(|()| value.expect("a read that succeeded has run")));
+    fn run(&mut self, view: &mut dyn View) -> Result<()> {
+        self.value = Some((self.work)(view)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<()>) {
+        let Self { value, reply, .. } = *self;
+        let _ = reply.send(outcome.map(|()| value.expect("a read that succeeded has run")));
     }
 }
 
@@ -142,7 +142,7 @@ impl Store {
         for n in 0..readers {
             let Some(mut reader) = engine.reader()? else { break };
             let reads_out = reads_out.clone();
-            let run = move || serve_reads(&mut *reader, &reads_out);
+            let run = move || serve_reads(&mut *reader, &reads_out, readers);
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("reader-{n}"))
@@ -257,7 +257,7 @@ impl Store {
         work: impl FnMut(&mut dyn View) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, done) = oneshot::channel();
-        let read: Box<dyn Look> = Box::new(Read { work, reply });
+        let read: Box<dyn Look> = Box::new(Read { work, value: None, reply });
         match &self.reads {
             Some(reads) => reads.try_send(read).map_err(|_| StoreError::Busy)?,
             None => self.changes.send(Work::View(read)).await.map_err(|_| StoreError::Busy)?,
@@ -266,10 +266,44 @@ impl Store {
     }
 }
 
-fn serve_reads(reader: &mut dyn Reader, reads: &crossbeam_channel::Receiver<Box<dyn Look>>) {
-    while let Ok(read) = reads.recv() {
-        read.run(&mut |work| reader.view(work));
+/// Serves reads, several on one snapshot when many wait: each reader takes its share.
+fn serve_reads(
+    reader: &mut dyn Reader,
+    reads: &crossbeam_channel::Receiver<Box<dyn Look>>,
+    readers: usize,
+) {
+    while let Ok(first) = reads.recv() {
+        let share = (reads.len() / readers).min(SHARED_READS);
+        if share == 0 {
+            look(first, |work| reader.view(work));
+            continue;
+        }
+        let mut waiting: VecDeque<_> = reads.try_iter().take(share).collect();
+        waiting.push_front(first);
+        // One that fails may spoil the snapshot for those after it.
+        let _ = reader.view(&mut |view| {
+            while let Some(mut read) = waiting.pop_front() {
+                if let Err(error) = read.run(view) {
+                    waiting.push_front(read);
+                    return Err(error);
+                }
+                read.finish(Ok(()));
+            }
+            Ok(())
+        });
+        for read in waiting {
+            look(read, |work| reader.view(work));
+        }
     }
+}
+
+/// Runs one read on a snapshot of its own.
+fn look(
+    mut read: Box<dyn Look>,
+    view: impl FnOnce(&mut dyn FnMut(&mut dyn View) -> Result<()>) -> Result<()>,
+) {
+    let outcome = view(&mut |view| read.run(view));
+    read.finish(outcome);
 }
 
 fn run_batch(engine: &mut dyn Engine, first: Work, waiting: &mut mpsc::Receiver<Work>) {
@@ -281,7 +315,7 @@ fn run_batch(engine: &mut dyn Engine, first: Work, waiting: &mut mpsc::Receiver<
             Work::View(read) => {
                 // A read sees what was queued before it.
                 commit(engine, std::mem::take(&mut batch));
-                read.run(&mut |work| engine.view(work));
+                look(read, |work| engine.view(work));
             }
         }
         next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };

@@ -373,6 +373,8 @@ impl Live {
         }
         let kinds: Vec<_> = params.iter().map(Param::kind).collect();
         let statement = runtime.block_on(self.client.prepare_typed(&text, &kinds))?;
+        #[cfg(test)]
+        super::tests::plan::assert_walks_indexes(runtime, &self.client, &text, &statement);
         Ok(self.keep(sql, statement))
     }
 
@@ -382,6 +384,8 @@ impl Live {
             return Ok(prepared.clone());
         }
         let statement = runtime.block_on(self.client.prepare(sql))?;
+        #[cfg(test)]
+        super::tests::plan::assert_walks_indexes(runtime, &self.client, sql, &statement);
         Ok(self.keep(sql, statement))
     }
 

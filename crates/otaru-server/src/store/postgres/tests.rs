@@ -1,6 +1,7 @@
 //! Against a real PostgreSQL: `./test postgres` starts one and says where it is.
 
 mod known;
+pub mod plan;
 
 use super::*;
 use otaru_core::id::AccountNo;

@@ -186,7 +186,7 @@ fn work_in_bulk_sees_what_was_written_and_leaves_nothing_known() {
                 cols.take::<i64>()
             })?;
             assert_eq!(seen, Some(40));
-            conn.run("UPDATE task SET progress = 90", &[]).map(drop)
+            conn.run("UPDATE task SET progress = 90 WHERE no > 0", &[]).map(drop)
         })
         .unwrap();
     assert_eq!(read(&mut engine, devices[0]).unwrap().progress, 90);

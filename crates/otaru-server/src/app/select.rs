@@ -119,22 +119,25 @@ pub(super) fn of_chunk(
     texts: &[(u64, Vec<u8>)],
     listing: &mut Listing,
 ) -> Result<Vec<Candidate>> {
+    let names = texts.iter().map(|(line, text)| {
+        list::parse(text)
+            .map_err(|text| refusal::MALFORMED_DEVICE_NAMES.with(format!("line {line}: {text}")))
+    });
+    let names = names.collect::<std::result::Result<Vec<_>, _>>()?;
+    let found = view.named_versions(package.product, &package.module, &names)?;
     let mut chosen = Vec::new();
-    for (line, text) in texts {
-        let name = list::parse(text)
-            .map_err(|text| refusal::MALFORMED_DEVICE_NAMES.with(format!("line {line}: {text}")))?;
-        let Some(device) = view.device_by_name(package.product, &name)? else {
+    for (name, device) in names.iter().zip(found) {
+        let Some((device, version)) = device else {
             listing.unknown_count += 1;
             if listing.unknown.len() < 10 {
                 listing.unknown.push(name.to_string());
             }
             continue;
         };
-        let version = view.version(device.no, &package.module)?;
         match fit(version.as_ref(), &package.dest, package.delta_src(), &[]) {
             Fit::Fits => {
                 listing.fitting += 1;
-                chosen.push((device.no, version));
+                chosen.push((device, version));
             }
             Fit::AtDest => listing.at_dest += 1,
             // Unlike names in the call, devices of a list that don't fit a delta package are skipped.

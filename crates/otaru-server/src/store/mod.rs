@@ -123,6 +123,13 @@ pub trait View:
         until: DeviceNo,
         limit: u32,
     ) -> Result<Vec<(DeviceNo, Option<Version>)>>;
+    /// The device of each name, where the product has one, with its version of `module`.
+    fn named_versions(
+        &mut self,
+        product: ProductNo,
+        module: &ModuleName,
+        names: &[DeviceName],
+    ) -> Result<Vec<Option<(DeviceNo, Option<Version>)>>>;
     /// The highest number of a device so far, 0 when there is none.
     fn last_device(&mut self) -> Result<DeviceNo>;
     fn version(&mut self, device: DeviceNo, module: &ModuleName) -> Result<Option<Version>>;

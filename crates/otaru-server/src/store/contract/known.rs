@@ -84,6 +84,7 @@ fn reads_agree_with_what_was_written(engine: &mut dyn Engine, seed: u64) {
         }
         look(engine, |view| {
             check_tasks_of_jobs(view, &kept, &jobs)?;
+            check_names(view, &kept, &world)?;
             world.devices.iter().try_for_each(|&device| check_device(view, &kept, device, &jobs))
         });
     }
@@ -167,9 +168,23 @@ fn check(
     jobs: &[JobNo],
 ) -> Result<()> {
     if chance.below(3) == 0 {
+        check_names(rows, model, world)?;
         return check_tasks_of_jobs(rows, model, jobs);
     }
     check_device(rows, model, *chance.pick(&world.devices), jobs)
+}
+
+/// All devices by their names, those that are gone too.
+fn check_names(view: &mut (impl View + ?Sized), model: &Model, world: &World) -> Result<()> {
+    let names = (0..=DEVICES).map(|n| new_device(world.product, n).name);
+    let names: Vec<_> = names.collect();
+    let found = view.named_versions(world.product, &module("MCU"), &names)?;
+    let expected = names.iter().map(|name| {
+        let device = model.devices.values().find(|device| device.name == *name)?;
+        Some((device.no, model.versions.get(&(device.no, "mcu".into())).cloned()))
+    });
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    Ok(())
 }
 
 fn check_tasks_of_jobs(

@@ -262,6 +262,37 @@ pub fn versions(
     )
 }
 
+pub fn named_versions(
+    tx: &Tx<'_>,
+    product: ProductNo,
+    module: &ModuleName,
+    names: &[DeviceName],
+) -> Result<Vec<Option<(DeviceNo, Option<Version>)>>> {
+    let Some(session) = tx.postgres() else {
+        let each = names.iter().map(|name| {
+            let Some(device) = by_name(tx, product, name)? else { return Ok(None) };
+            Ok(Some((device.no, version(tx, device.no, module)?)))
+        });
+        return each.collect();
+    };
+    let texts: Vec<_> = names.iter().map(DeviceName::as_str).collect();
+    let rows = session.rows(
+        "SELECT wanted.place, device.no, version FROM unnest($2::text[]) WITH ORDINALITY AS wanted(name, place)
+         JOIN device ON device.product = $1 AND device.name = wanted.name
+         LEFT JOIN device_version ON device_version.device = device.no AND device_version.module = $3",
+        &[&product.0, &texts, &module.key()],
+    )?;
+    let mut found = vec![None; names.len()];
+    for row in rows {
+        let mut cols = Cols::of_values(&row);
+        let place = usize::try_from(cols.take::<i64>()?).unwrap_or(0);
+        // Places are counted from 1.
+        let Some(found) = place.checked_sub(1).and_then(|at| found.get_mut(at)) else { continue };
+        *found = Some((DeviceNo(cols.take()?), cols.version_opt()?));
+    }
+    Ok(found)
+}
+
 pub fn last(tx: &Tx<'_>) -> Result<DeviceNo> {
     tx.value("SELECT coalesce((SELECT max(no) FROM device), 0)", &[]).map(DeviceNo)
 }

@@ -217,6 +217,15 @@ impl View for Tx<'_> {
         device::versions(self, product, module, after, until, limit)
     }
 
+    fn named_versions(
+        &mut self,
+        product: ProductNo,
+        module: &ModuleName,
+        names: &[DeviceName],
+    ) -> Result<Vec<Option<(DeviceNo, Option<Version>)>>> {
+        device::named_versions(self, product, module, names)
+    }
+
     fn last_device(&mut self) -> Result<DeviceNo> {
         device::last(self)
     }

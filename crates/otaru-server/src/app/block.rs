@@ -37,6 +37,13 @@ struct Pace {
     total: u64,
 }
 
+impl App {
+    /// The hot parts of files, for downloads by HTTP too.
+    pub fn block_cache(&self) -> BlockCache {
+        self.blocks.cache.clone()
+    }
+}
+
 impl Blocks {
     pub fn new(files: Files, limits: &Limits) -> Self {
         let between = |per_second: u32| 1_000_000_u64.checked_div(per_second.into()).unwrap_or(0);

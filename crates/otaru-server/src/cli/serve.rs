@@ -217,6 +217,7 @@ impl Server {
         let router = Router {
             backend,
             files,
+            cache: app.block_cache(),
             urls,
             clock: clock.clone(),
             random,

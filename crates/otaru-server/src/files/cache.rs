@@ -1,6 +1,6 @@
 //! Hot parts of files: what thousands of devices ask for at once is read from disk once.
 
-use super::Files;
+use super::{Files, StoredFile};
 use bytes::{Bytes, BytesMut};
 use otaru_core::hash::Map;
 use std::io;
@@ -56,25 +56,49 @@ impl BlockCache {
         let mut out = BytesMut::new();
         let mut at = range.start;
         while at < range.end {
-            let start = at / PART_BYTES * PART_BYTES;
-            let part = self.part(sha256, start).await?;
-            let (from, until) = (at - start, (range.end - start).min(PART_BYTES));
-            let within = |n: u64| usize::try_from(n).expect("a part fits into memory");
-            let piece = part.get(within(from)..within(until)).filter(|piece| !piece.is_empty());
-            out.extend_from_slice(piece.ok_or(io::ErrorKind::UnexpectedEof)?);
-            at = start + until;
+            let piece = self.piece(sha256, None, at..range.end).await?;
+            out.extend_from_slice(&piece);
+            at += piece.len() as u64;
         }
         Ok(out.freeze())
     }
 
-    async fn part(&self, sha256: &str, start: u64) -> io::Result<Bytes> {
+    /// The bytes from `range.start` on that lie in one part, without a copy: at least one, at most up to `range.end`. What
+    /// isn't hot is read from `file`, if it is open already.
+    ///
+    /// # Errors
+    /// As [`BlockCache::read`].
+    pub async fn piece(
+        &self,
+        sha256: &str,
+        file: Option<&StoredFile>,
+        range: Range<u64>,
+    ) -> io::Result<Bytes> {
+        let start = range.start / PART_BYTES * PART_BYTES;
+        let part = self.part(sha256, file, start).await?;
+        let within = |n: u64| usize::try_from(n - start).expect("a part fits into memory");
+        let until = range.end.min(start + PART_BYTES);
+        let (from, until) = (within(range.start), within(until));
+        if from >= until || until > part.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(part.slice(from..until))
+    }
+
+    async fn part(&self, sha256: &str, file: Option<&StoredFile>, start: u64) -> io::Result<Bytes> {
         let key = (sha256.to_owned(), start);
         let part = self.enter(&key);
         // All who want the part now wait for one read of it; when that fails the next of them tries.
         let read = part.get_or_try_init(|| async {
             let _turn = self.0.reads.acquire().await.map_err(io::Error::other)?;
-            let (files, key) = (self.0.files.clone(), key.clone());
-            let read = tokio::task::spawn_blocking(move || read_part(&files, &key));
+            let (files, sha256, file) = (self.0.files.clone(), key.0.clone(), file.cloned());
+            let read = tokio::task::spawn_blocking(move || {
+                let file = match file {
+                    Some(file) => file,
+                    None => files.read(&sha256)?.ok_or(io::ErrorKind::NotFound)?,
+                };
+                read_part(&file, start)
+            });
             read.await.map_err(io::Error::other)?
         });
         let read = read.await.cloned();
@@ -104,11 +128,10 @@ impl BlockCache {
     }
 }
 
-fn read_part(files: &Files, (sha256, start): &Key) -> io::Result<Bytes> {
-    let file = files.read(sha256)?.ok_or(io::ErrorKind::NotFound)?;
-    let length = file.size_bytes().saturating_sub(*start).min(PART_BYTES);
+fn read_part(file: &StoredFile, start: u64) -> io::Result<Bytes> {
+    let length = file.size_bytes().saturating_sub(start).min(PART_BYTES);
     let length = usize::try_from(length).expect("a part fits into memory");
-    Ok(file.read_at(*start, length)?.into())
+    Ok(file.read_at(start, length)?.into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Device SDKs follow no redirect, know no chunks, and keep header blocks of a kilobyte: an answer has few headers and
 //! always says its length.
 
-use super::{Denied, DoorError, Files, StoredFile, Urls};
+use super::{BlockCache, Denied, DoorError, Files, StoredFile, Urls};
 use crate::http::{Answer, Body, Incoming, bytes_body};
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
@@ -13,15 +13,13 @@ use otaru_core::time::Timestamp;
 use std::io;
 use std::ops::Range;
 
-/// Bytes that are read at once.
-const READ_BYTES: u64 = 256 * 1024;
-
 /// Answers a request for contents.
 ///
 /// # Errors
 /// The refusal to answer with.
 pub async fn download(
     files: &Files,
+    cache: &BlockCache,
     urls: &Urls,
     now: Timestamp,
     request: &Request<Incoming>,
@@ -58,7 +56,8 @@ pub async fn download(
         let shown = format!("bytes {}-{}/{total}", range.start, range.end - 1);
         answer = answer.header(header::CONTENT_RANGE, shown);
     }
-    let body = if whole { bytes_body(Bytes::new()) } else { stream(file, range) };
+    let body =
+        if whole { bytes_body(Bytes::new()) } else { stream(cache.clone(), sha256, file, range) };
     Ok(answer.body(body).expect("every header is plain text"))
 }
 
@@ -74,18 +73,18 @@ async fn open(files: &Files, sha256: String) -> Result<StoredFile, DoorError> {
     }
 }
 
-fn stream(file: StoredFile, range: Range<u64>) -> Body {
-    let chunks = futures_util::stream::unfold((file, range), |(file, range)| async move {
+/// What thousands fetch at once is read from disk once. The file stays open, so that a download that has begun goes on
+/// when it is removed.
+fn stream(cache: BlockCache, sha256: String, file: StoredFile, range: Range<u64>) -> Body {
+    let state = (cache, sha256, file, range);
+    let chunks = futures_util::stream::unfold(state, |(cache, sha256, file, range)| async move {
         if range.is_empty() {
             return None;
         }
-        let until = range.end.min(range.start + READ_BYTES);
-        let length = usize::try_from(until - range.start).expect("a chunk fits into memory");
-        let (source, start) = (file.clone(), range.start);
-        let read = tokio::task::spawn_blocking(move || source.read_at(start, length)).await;
-        let read = read.map_err(io::Error::other).flatten();
-        let next = (file, until..range.end);
-        Some((read.map(|bytes| Frame::data(bytes.into())).map_err(Into::into), next))
+        let piece = cache.piece(&sha256, Some(&file), range.clone()).await;
+        let read = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let next = (cache, sha256, file, range.start + read..range.end);
+        Some((piece.map(Frame::data).map_err(Into::into), next))
     });
     BodyExt::boxed_unsync(StreamBody::new(chunks))
 }

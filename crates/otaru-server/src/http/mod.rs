@@ -22,7 +22,7 @@ pub use upgrade::Devices;
 use crate::clock::Clock;
 use crate::doors::{DoorLimits, Guard};
 use crate::files::upload::{Ticket, is_form, upload};
-use crate::files::{DoorError, Files, Urls, download::download};
+use crate::files::{BlockCache, DoorError, Files, Urls, download::download};
 use crate::metrics::{FileCode, Metrics, RpcCode};
 use crate::random::Random;
 use crate::rpc;
@@ -101,6 +101,8 @@ pub trait Backend: Send + Sync + 'static {
 pub struct Router<B> {
     pub backend: B,
     pub files: Files,
+    /// What is hot of them.
+    pub cache: BlockCache,
     pub urls: Urls,
     pub clock: Clock,
     pub random: Random,
@@ -136,7 +138,7 @@ impl<B: Backend> Router<B> {
         } else if device_api::is_device_api(path) {
             self.device_api(request).await
         } else if Urls::is_download(path) {
-            download(&self.files, &self.urls, now, &request).await
+            download(&self.files, &self.cache, &self.urls, now, &request).await
         } else if !path.starts_with("/ota/") {
             Err(DoorError::no_such_key())
         } else if [Method::GET, Method::HEAD].contains(request.method()) {

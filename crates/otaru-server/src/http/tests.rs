@@ -4,7 +4,7 @@ use super::{Backend, Router, Unavailable, serve};
 use crate::clock::Clock;
 use crate::doors::DoorLimits;
 use crate::files::upload::Ticket;
-use crate::files::{Files, UploadForm, Urls};
+use crate::files::{BlockCache, Files, UploadForm, Urls};
 use crate::mqtt::bind;
 use crate::random::Random;
 use crate::rpc;
@@ -104,9 +104,11 @@ impl Node {
         let backend = Arc::new(Fake { ticket: Mutex::new(ticket), uploaded: Mutex::default() });
         let urls = Urls::new(format!("http://{address}"), [1; 32]);
         let clock = Clock::simulated(Timestamp(1_714_000_000_000));
+        let files = Files::open(dir.path()).unwrap();
         let router = Router {
             backend: Arc::clone(&backend),
-            files: Files::open(dir.path()).unwrap(),
+            cache: BlockCache::new(files.clone(), 1 << 20),
+            files,
             urls: urls.clone(),
             clock: clock.clone(),
             random: Random::seeded(1),

@@ -78,6 +78,7 @@ async fn a_url_is_good_for_24_hours_only_as_it_was_issued_and_gives_ranges() {
     let address = listener.local_addr().unwrap();
     let router = Router {
         backend: Nobody,
+        cache: world.app.block_cache(),
         files: world.files.clone(),
         urls: world.urls.clone(),
         clock: world.clock.clone(),

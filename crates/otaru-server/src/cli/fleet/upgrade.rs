@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Version that devices start from.
 pub(super) const FROM: &str = "1.0.0";
@@ -27,6 +28,9 @@ pub(super) struct UpgradeArgs {
     /// Bytes of the package
     #[arg(long, default_value_t = 64 * 1_024, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
     bytes: u32,
+    /// Downloads at once: each takes an open file more
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    downloads: u32,
     /// Report the new version on the same connection, instead of a new one as after a restart
     #[arg(long)]
     no_restart: bool,
@@ -88,6 +92,13 @@ impl Campaign {
     }
 }
 
+/// How each device goes about it.
+struct Road {
+    restarts: bool,
+    /// Places for downloads.
+    downloads: Semaphore,
+}
+
 /// Why a device did not upgrade.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -105,8 +116,11 @@ pub(super) async fn run(args: UpgradeArgs, bar: &Bar) -> anyhow::Result<Figures>
     let devices = args.devices.gather(bar).await?;
     let crowd = args.devices.crowd()?;
     let campaign = Campaign::prepare(&args.devices.target, &devices, args.bytes as usize).await?;
-    let restarts = !args.no_restart;
-    let play = move |crowd, line, device, nth| upgrade(crowd, line, device, nth, restarts);
+    let road = Arc::new(Road {
+        restarts: !args.no_restart,
+        downloads: Semaphore::new(args.downloads as usize),
+    });
+    let play = move |crowd, line, device, nth| upgrade(crowd, line, device, nth, road.clone());
     let running = crowd.gather(devices, bar, play).await?;
     let connected = crowd.connects.done_count();
     bar.follow("reporting", connected, || crowd.ended() + crowd.work.failed_count()).await;
@@ -134,7 +148,7 @@ pub(super) async fn run(args: UpgradeArgs, bar: &Bar) -> anyhow::Result<Figures>
     Ok(figures)
 }
 
-async fn upgrade(crowd: Arc<Crowd>, mut line: Line, device: Device, nth: usize, restarts: bool) {
+async fn upgrade(crowd: Arc<Crowd>, mut line: Line, device: Device, nth: usize, road: Arc<Road>) {
     if let Err(error) =
         line.say(&device.topic("inform"), &format!(r#"{{"version":"{FROM}"}}"#)).await
     {
@@ -142,7 +156,7 @@ async fn upgrade(crowd: Arc<Crowd>, mut line: Line, device: Device, nth: usize, 
     }
     crowd.end();
     let watch = Stopwatch::start();
-    match follow(&crowd, line, &device, nth, restarts).await {
+    match follow(&crowd, line, &device, nth, &road).await {
         Ok((line, bytes)) => {
             crowd.work.moved(bytes, watch.elapsed());
             crowd.end();
@@ -159,7 +173,7 @@ async fn follow(
     mut line: Line,
     device: &Device,
     nth: usize,
-    restarts: bool,
+    road: &Road,
 ) -> Result<(Line, u64), Trouble> {
     let message = line.message(&device.topic("upgrade")).await?;
     let message: Value = serde_json::from_slice(&message).map_err(|_| Trouble::Message)?;
@@ -167,7 +181,9 @@ async fn follow(
     let (version, url, digest) = (text("version")?, text("url")?, text("sign")?);
     let progress = device.topic("progress");
     line.say(&progress, &step(STEPS[0])).await?;
+    let place = road.downloads.acquire().await.expect("nobody closes it");
     let content = download(url, crowd.caller()).await.map_err(Trouble::Download)?;
+    drop(place);
     let found = match text("signMethod")? {
         "SHA256" => hex::encode(Sha256::digest(&content)),
         _ => hex::encode(Md5::digest(&content)),
@@ -178,7 +194,7 @@ async fn follow(
     for percent in &STEPS[1..] {
         line.say(&progress, &step(percent)).await?;
     }
-    if restarts {
+    if road.restarts {
         drop(line);
         line = crowd.enter(nth, device).await?;
     }

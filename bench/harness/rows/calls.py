@@ -102,7 +102,7 @@ class TasksOfJob(Filled):
     def pages(self, page):
         _, job = self.jobs[-1]
         figures = self.home.command("fleet", "call", "--callers", self.callers, "--seconds", self.bench.seconds(5), "--pid",
-                                    self.home.pid, "ListOTATaskByJob", "--JobId", job, "--TaskStatus", "QUEUED", "--CurrentPage", page,
+                                    self.home.pid, "--file", self.file, "ListOTATaskByJob", "--JobId", job, "--TaskStatus", "QUEUED", "--CurrentPage", page,
                                     "--PageSize", 100)
         if figures["failed"]:
             raise programs.Failed(f"ListOTATaskByJob: {figures['failures']}")

@@ -1,7 +1,7 @@
 //! Canceling tasks of a job by their status.
 
 use super::effect::Effects;
-use super::select::READ;
+use super::select::{READ, STEP};
 use super::task::{Judged, settle};
 use super::{App, Caller, Result, dynamic, lookup};
 use crate::planted::{self, Bug};
@@ -74,7 +74,7 @@ impl App {
     }
 }
 
-/// Marks the tasks of a job in `cancels` as canceled and carries the first slice out. An unfinished sweep is widened.
+/// Marks the tasks of a job in `cancels` as canceled and carries it out, or begins to when they are many. An unfinished sweep is widened.
 pub(super) fn begin(
     rows: &mut dyn Rows,
     job: Job,
@@ -91,7 +91,8 @@ pub(super) fn begin(
     let job =
         Job { sweep: Some(Sweep { cancels, cause, at: now, after: 0 }), modified_at: now, ..job };
     rows.update_job(&job)?;
-    slice(rows, &job, READ, now, effects)
+    let is_small = rows.counts(job.no)?.of(cancels) <= i64::from(READ);
+    slice(rows, &job, if is_small { READ } else { STEP }, now, effects)
 }
 
 /// Carries out the next `most` rows of a sweep.

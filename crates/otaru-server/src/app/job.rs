@@ -1,6 +1,6 @@
 //! Jobs: creating and showing them.
 
-use super::select::{self, Chosen, READ, SLICE};
+use super::select::{self, Chosen, READ, SLICE, STEP};
 use super::{App, Caller, Result, create, dynamic, listed, lookup, package};
 use crate::files::Files;
 use crate::store::{About, Listed, Page, Rows, Upload, View};
@@ -201,7 +201,9 @@ impl App {
                     dynamic::look_at_freed(rows, now, effects)?;
                 }
                 Chosen::Sliced(_) if job.fill.is_some() => {
-                    fill_slice(rows, &files, &job, READ, now, effects)?;
+                    // A static job that comes here is too large for one change anyway.
+                    let most = if job.is_dynamic() { READ } else { STEP };
+                    fill_slice(rows, &files, &job, most, now, effects)?;
                 }
                 Chosen::Sliced(_) => {}
             }

@@ -20,7 +20,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 HANG_SECONDS = 900
 
 # Debian packages of the baselines, by the program that shows whether they are there.
-PACKAGES = {"mosquitto": "mosquitto", "nginx": "nginx-light"}
+PACKAGES = {"mosquitto": "mosquitto", "nginx": "nginx-light", "openssl": "openssl"}
 PLACES = "/usr/sbin:/usr/local/sbin:/sbin"
 
 
@@ -64,6 +64,20 @@ def raise_open_files():
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
+
+
+def certificate(folder):
+    """A self-signed certificate with a P-256 key, the same for all sides of a row; the paths of both."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+               "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return cert, key
+
+
+def tls_settings(pair):
+    """Flags of `otaru serve` for listeners under TLS."""
+    return ["--https", "127.0.0.1:0", "--mqtts", "127.0.0.1:0", "--tls-cert", pair[0], "--tls-key", pair[1]]
 
 
 class Program:
@@ -141,6 +155,7 @@ class Otaru(Program):
         super().__init__("otaru", folder)
         self.binary, self.data, self.settings = binaries / "otaru", self.folder / "data", settings
         self.http = self.mqtt = "127.0.0.1:0"
+        self.https = self.mqtts = None
         self.ready_seconds = None
 
     def start(self):
@@ -152,6 +167,9 @@ class Otaru(Program):
         self.ready_seconds = time.perf_counter() - begun
         self.http = re.search(r"\bhttp=(\S+)", line)[1]
         self.mqtt = re.search(r"\bmqtt=(\S+)", line)[1]
+        if "mqtts=" in line:
+            self.https = re.search(r"\bhttps=(\S+)", line)[1]
+            self.mqtts = re.search(r"\bmqtts=(\S+)", line)[1]
         return self
 
     @staticmethod
@@ -188,15 +206,20 @@ class Floor(Program):
 class Mosquitto(Program):
     """mosquitto that asks nobody who he is and keeps nothing."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, pair=None):
         super().__init__("mosquitto", folder)
-        self.mqtt = None
+        self.pair, self.mqtt = pair, None
+
+    @property
+    def mqtts(self):
+        return self.mqtt
 
     def start(self):
         port = free_port()
+        tls = "certfile {}\nkeyfile {}\n".format(*self.pair) if self.pair else ""
         settings = self.folder / "mosquitto.conf"
         settings.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_connections -1\n"
+            f"listener {port} 127.0.0.1\n{tls}max_connections -1\nallow_anonymous true\npersistence false\n"
             "set_tcp_nodelay true\nlog_dest stderr\nlog_type error\nuser root\n"
         )
         self.spawn([find("mosquitto"), "-c", settings], stdout=subprocess.DEVNULL)
@@ -208,14 +231,16 @@ class Mosquitto(Program):
 class Nginx(Program):
     """nginx as one process that serves the files of a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, pair=None):
         super().__init__("nginx", folder)
+        self.pair = pair
         self.files = self.folder / "files"
         self.files.mkdir(exist_ok=True)
         self.url = None
 
     def start(self):
         port = free_port()
+        tls = "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.3; ".format(*self.pair) if self.pair else ""
         settings = self.folder / "nginx.conf"
         settings.write_text(
             "daemon off;\nmaster_process off;\nerror_log stderr error;\n"
@@ -226,11 +251,11 @@ class Nginx(Program):
             f"  client_body_temp_path {self.folder}/body;\n  proxy_temp_path {self.folder}/proxy;\n"
             f"  fastcgi_temp_path {self.folder}/fastcgi;\n  uwsgi_temp_path {self.folder}/uwsgi;\n"
             f"  scgi_temp_path {self.folder}/scgi;\n"
-            f"  server {{ listen 127.0.0.1:{port}; root {self.files}; }}\n}}\n"
+            f"  server {{ listen 127.0.0.1:{port}{' ssl' if self.pair else ''}; root {self.files}; {tls}}}\n}}\n"
         )
         # The user that its files are readable for is asked for by an option only when root starts it.
         user = ["-g", "user root;"] if os.geteuid() == 0 else []
         self.spawn([find("nginx"), "-c", settings, "-p", self.folder, "-e", "stderr", *user], stdout=subprocess.DEVNULL)
         self.listening(port)
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'https' if self.pair else 'http'}://127.0.0.1:{port}"
         return self

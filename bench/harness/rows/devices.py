@@ -15,10 +15,15 @@ class Fleet(Row):
     needs = ("mosquitto",)
     # Where a process may open 20,000 files, the default would leave 15,648 of them to devices.
     settings = ("--doors-http-connections-max", 1_024)
+    tls = False
 
     def prepare(self):
         self.count = self.bench.connections(self.devices)
-        self.home = self.bench.otaru(*self.settings)
+        self.pair, tls = None, []
+        if self.tls:
+            self.pair = programs.certificate(self.bench.place("tls"))
+            tls = programs.tls_settings(self.pair)
+        self.home = self.bench.otaru(*self.settings, *tls)
         self.file = self.home.folder / "devices.csv"
         self.home.command("fleet", "register", "--devices", self.count, "--file", self.file)
 
@@ -29,13 +34,13 @@ class Fleet(Row):
             self.home.end()
             return self.bench.start(self.home)
         if side == "mosquitto":
-            return self.bench.start(programs.Mosquitto(self.bench.place(side)))
+            return self.bench.start(programs.Mosquitto(self.bench.place(side), self.pair))
         return self.bench.start(programs.Floor(self.bench.place(side), self.bench.binaries))
 
     def load(self, server, mode, *arguments):
         """Runs a mode of `otaru fleet` against a server; its figures."""
-        figures = self.home.command("fleet", mode, "--file", self.file, "--devices", self.count, "--mqtt", server.mqtt,
-                                    "--pid", server.pid, *arguments)
+        to = ["--mqtt", server.mqtts, "--tls-ca", self.pair[0]] if self.tls else ["--mqtt", server.mqtt]
+        figures = self.home.command("fleet", mode, "--file", self.file, "--devices", self.count, *to, "--pid", server.pid, *arguments)
         if figures["failed"]:
             raise programs.Failed(f"{server.name}: {figures['failures']}")
         return figures
@@ -67,6 +72,17 @@ class Connect(Fleet):
         return f"{self.count} devices at once; the mean of rounds 2 to {self.rounds} of each run"
 
 
+class ConnectTls(Connect):
+    name = "connect-tls"
+    needs = ("mosquitto", "openssl")
+    tls = True
+    lines = (
+        Line("the same under TLS 1.3, a full handshake with a P-256 key each, CPU", "cpu_us", "µs", reach=1.0, goal=0.6,
+             baseline="mosquitto"),
+        Line("the same, devices per second with the clients on the same cores", "per_second", "/s", more=True, baseline="mosquitto"),
+    )
+
+
 class Memory(Fleet):
     name = "memory"
     lines = (
@@ -78,11 +94,21 @@ class Memory(Fleet):
         figures = self.load(server, "idle", "--seconds", self.bench.seconds(3))
         if side != "otaru":
             server.end()
-        return {"kb": figures["server_while_idle"]["rss_bytes"] / 1000 / self.count - figures["server"]["rss_bytes_before"] / 1000 / self.count,
-                "cpu_idle_s": figures["server_while_idle"]["cpu_seconds"]}
+        idle = figures["server_while_idle"]
+        grown = idle["rss_bytes"] - figures["server"]["rss_bytes_before"]
+        return {"kb": grown / 1000 / self.count, "cpu_idle_s": idle["cpu_seconds"]}
 
     def note(self):
         return f"{self.count} devices, growth of a new process; kernel memory is not in it"
+
+
+class MemoryTls(Memory):
+    name = "memory-tls"
+    needs = ("mosquitto", "openssl")
+    tls = True
+    lines = (
+        Line("the same under TLS 1.3, on OpenSSL", "kb", "kB", reach=17, goal=7, beside=("mosquitto",)),
+    )
 
 
 class Reports(Fleet):

@@ -19,28 +19,45 @@ class Download(Row):
         Line("the same, GB per second with the clients on the same cores", "gb_per_second", "GB/s", more=True, baseline="nginx"),
     )
     size = 64 << 20
+    tls = False
 
     def prepare(self):
-        self.otaru = self.bench.otaru()
+        pair = programs.certificate(self.bench.place("tls")) if self.tls else None
+        self.otaru = self.bench.otaru(*(programs.tls_settings(pair) if pair else []))
+        self.trust = ["--tls-ca", pair[0]] if pair else []
         content = package.noise(self.bench.sized(self.size, 1 << 20))
         file = self.otaru.folder / "one.csv"
         self.otaru.command("fleet", "register", "--devices", 1, "--file", file)
         device = file.read_text().strip().split(",")
         firmware_id = package.package(self.otaru, device[0], content)
         self.url = package.download_url(self.otaru, device, firmware_id)
-        self.nginx = self.bench.start(programs.Nginx(self.bench.place("nginx")))
+        if pair:
+            # The signature is of the path and what follows it.
+            path = self.url.split("/", 3)[3]
+            self.url = f"https://{self.otaru.https}/{path}"
+        self.nginx = self.bench.start(programs.Nginx(self.bench.place("nginx"), pair))
         (self.nginx.files / "package").write_bytes(content)
 
     def run(self, side):
         url, pid = (self.url, self.otaru.pid) if side == "otaru" else (f"{self.nginx.url}/package", self.nginx.pid)
         figures = self.otaru.command("fleet", "download", "--clients", 16, "--range", 1 << 20, "--seconds", self.bench.seconds(5),
-                                     "--pid", pid, url)
+                                     "--pid", pid, *self.trust, url)
         if figures["failed"]:
             raise programs.Failed(f"{side}: {figures['failures']}")
         return {"cpu_s_per_gb": figures["server"]["cpu_seconds_per_gb"], "gb_per_second": figures["gb_per_second"]}
 
     def note(self):
         return "a file of 64 MiB, 16 connections"
+
+
+class DownloadTls(Download):
+    name = "download-tls"
+    needs = ("nginx", "openssl")
+    tls = True
+    lines = (
+        Line("the same under TLS 1.3, CPU per GB", "cpu_s_per_gb", "s/GB", reach=1.1, goal=1.0, baseline="nginx"),
+        Line("the same, GB per second with the clients on the same cores", "gb_per_second", "GB/s", more=True, baseline="nginx"),
+    )
 
 
 class Upload(Row):

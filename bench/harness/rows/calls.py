@@ -1,5 +1,6 @@
 """Signed calls on a store that is full."""
 
+import shutil
 import subprocess
 
 from .. import package, programs
@@ -15,18 +16,23 @@ class Filled(Stock):
     def prepare(self):
         super().prepare()
         self.jobs = []
-        for _ in range(JOBS):
+        self.fill(JOBS)
+        self.files = self.bench.start(programs.Nginx(self.bench.place("nginx")))
+        (self.files.files / "reply").write_bytes(bytes(1024))
+
+    def fill(self, count):
+        """Makes so many more jobs over all devices."""
+        for _ in range(count):
             firmware_id = package.package(self.home, self.product_key, package.noise(1024))
             job = self.make_job(firmware_id)
             self.made(job)
             self.jobs.append((firmware_id, job))
-        self.files = self.bench.start(programs.Nginx(self.bench.place("nginx")))
-        (self.files.files / "reply").write_bytes(bytes(1024))
 
-    def asked(self, action, *parameters):
+    def asked(self, action, *parameters, home=None):
         """`otaru fleet call` with 64 callers; its figures."""
-        figures = self.home.command("fleet", "call", "--callers", 64, "--seconds", self.bench.seconds(10), "--pid", self.home.pid,
-                                    "--file", self.file, action, *parameters)
+        home = home or self.home
+        figures = home.command("fleet", "call", "--callers", 64, "--seconds", self.bench.seconds(10), "--pid", home.pid,
+                               "--file", self.file, action, *parameters)
         if figures["failed"]:
             raise programs.Failed(f"{action}: {figures['failures']}")
         return figures
@@ -102,8 +108,8 @@ class TasksOfJob(Filled):
     def pages(self, page):
         _, job = self.jobs[-1]
         figures = self.home.command("fleet", "call", "--callers", self.callers, "--seconds", self.bench.seconds(5), "--pid",
-                                    self.home.pid, "--file", self.file, "ListOTATaskByJob", "--JobId", job, "--TaskStatus", "QUEUED", "--CurrentPage", page,
-                                    "--PageSize", 100)
+                                    self.home.pid, "--file", self.file, "ListOTATaskByJob", "--JobId", job, "--TaskStatus", "QUEUED",
+                                    "--CurrentPage", page, "--PageSize", 100)
         if figures["failed"]:
             raise programs.Failed(f"ListOTATaskByJob: {figures['failures']}")
         return figures
@@ -111,3 +117,56 @@ class TasksOfJob(Filled):
     def note(self):
         return (f"{self.many} tasks of the job, {self.many * JOBS} in all; {self.callers} callers, pages of 100; the server's CPU time "
                 "has the reports in it")
+
+
+class Growth(Filled):
+    """The same calls and reports on a store with one job over all devices, and with ten."""
+
+    name = "growth"
+    sides = ("small", "otaru")
+    needs = ()
+    lines = tuple(
+        Line(f"{work}, CPU: 10,000,000 tasks; small: 1,000,000", figure, "µs", reach=1.5, baseline="small")
+        for work, figure in (
+            ("ListOTAJobByDevice", "jobs_us"),
+            ("ListOTATaskByJob, first page of a status", "tasks_us"),
+            ("QueryOTAJob", "job_us"),
+            ("QueryDeviceDetail", "device_us"),
+            ("durable report", "report_us"),
+        )
+    )
+
+    def prepare(self):
+        super(Filled, self).prepare()
+        self.few = self.home.folder / "few.csv"
+        self.home.command("fleet", "register", "--devices", self.bench.sized(1_000, 20), "--file", self.few)
+        self.jobs = []
+        self.fill(1)
+        self.home.end()
+        self.small = programs.Otaru(self.bench.place("small"), self.bench.binaries)
+        shutil.copytree(self.home.data, self.small.data)
+        self.bench.start(self.home)
+        self.bench.start(self.small)
+        self.fill(JOBS - 1)
+
+    def run(self, side):
+        home = self.small if side == "small" else self.home
+        firmware_id, job = self.jobs[0]
+        device = ("--ProductKey", "{product}", "--DeviceName", "{device}")
+        calls = {
+            "jobs_us": ("ListOTAJobByDevice", *device, "--FirmwareId", firmware_id, "--CurrentPage", 1, "--PageSize", 10),
+            "tasks_us": ("ListOTATaskByJob", "--JobId", job, "--TaskStatus", "CANCELED" if side == "otaru" else "QUEUED",
+                         "--CurrentPage", 1, "--PageSize", 10),
+            "job_us": ("QueryOTAJob", "--JobId", job),
+            "device_us": ("QueryDeviceDetail", *device),
+        }
+        figures = {name: self.asked(*call, home=home)["server"]["cpu_us_each"] for name, call in calls.items()}
+        count = self.bench.sized(1_000, 20)
+        reports = home.command("fleet", "report", "--file", self.few, "--devices", count, "--seconds", self.bench.seconds(5),
+                               "--mqtt", home.mqtt, "--pid", home.pid)
+        if reports["failed"]:
+            raise programs.Failed(f"reports: {reports['failures']}")
+        return figures | {"report_us": reports["server"]["cpu_us_each"]}
+
+    def note(self):
+        return f"{self.many} devices; {self.many} tasks in one job, and {self.many * JOBS} in {JOBS} jobs"

@@ -237,3 +237,58 @@ fn devices_of_an_older_file_keep_their_numbers_and_are_counted_by_state() {
         .unwrap();
     assert_eq!(seen, Some(otaru_core::id::DeviceNo(10)));
 }
+
+#[tokio::test]
+async fn a_change_that_runs_sees_that_others_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, run) = crate::store::Store::inline(open(&folder, "one.db"));
+    let (waiting, other) = (store.waiting(), store.clone());
+    let seen = store.queue(move |_| {
+        let before = waiting.any();
+        other.change_lazily(|_| Ok(()))?;
+        Ok((before, waiting.any()))
+    });
+    let seen = seen.await.unwrap();
+    drop(store);
+    run.await;
+    assert_eq!(seen.await.unwrap(), (false, true));
+}
+
+#[tokio::test]
+async fn a_read_that_fails_takes_none_with_it_of_those_that_share_its_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = otaru_core::time::Timestamp(1);
+    let mut engine = open(&folder, "one.db");
+    engine.transact(&mut |rows| rows.insert_account("one", now).map(|_| ())).unwrap();
+    let (store, handle) = crate::store::Store::threaded(engine, 1).unwrap();
+    // The only reader is held up until all others wait.
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let first = tokio::spawn({
+        let store = store.clone();
+        async move { store.view(move |_| Ok(held.recv().is_ok())).await }
+    });
+    let reads = (0..50).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .view(move |view| match n % 7 {
+                    3 => Err(StoreError::Engine("no".into())),
+                    _ => Ok(view.first_account()?.is_some()),
+                })
+                .await
+        })
+    });
+    let reads: Vec<_> = reads.collect();
+    // Each has queued its read once it was given a turn.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    assert!(first.await.unwrap().unwrap());
+    for (n, read) in reads.into_iter().enumerate() {
+        let found = read.await.unwrap();
+        assert_eq!(found.ok(), (n % 7 != 3).then_some(true), "{n}");
+    }
+    drop(store);
+    handle.join();
+}

@@ -124,11 +124,11 @@ def test_a_request_for_a_block_with_a_superfluous_comma_is_answered(known_server
 
 # Whose test goes through all vectors of a section; most are met in this folder too.
 TESTED = {
-    "mqtt_auth": "crates/otaru-server/src/mqtt/auth.rs",
+    "mqtt_auth": "crates/otaru-server/src/mqtt/auth/tests.rs",
     "mqtt_auth_published": "crates/otaru-core/src/signature/device.rs",
     "tls_psk": "crates/otaru-core/src/signature/psk.rs",
     "dynreg": "tests/conformance/test_registration.py",
-    "mqtt_connwl": "crates/otaru-server/src/mqtt/auth.rs",
+    "mqtt_connwl": "crates/otaru-server/src/mqtt/auth/tests.rs",
     "https_auth": "tests/conformance/test_http_device.py",
     "gateway": "crates/otaru-core/src/topology.rs",
     "mqtt_download": "crates/otaru-core/src/block.rs",

@@ -8,6 +8,8 @@ from ..row import Line
 from .jobs import Stock
 
 JOBS = 10
+# Rows that pages of tasks lead to, by the reference.
+DEEPEST = 100_000
 
 
 class Filled(Stock):
@@ -95,7 +97,7 @@ class TasksOfJob(Filled):
             while (line := load.stderr.readline()).strip() != "reporting":
                 if not line:
                     raise programs.Failed("the reports did not begin")
-            any_page = self.pages(f"{{1-{max(1, self.many // 100)}}}")
+            any_page = self.pages(f"{{1-{max(1, min(self.many, DEEPEST) // 100)}}}")
             first = self.pages("1")
         finally:
             load.kill()

@@ -18,9 +18,6 @@ class Filled(Stock):
     def prepare(self):
         super().prepare()
         self.jobs = []
-        self.fill(JOBS)
-        self.files = self.bench.start(programs.Nginx(self.bench.place("nginx")))
-        (self.files.files / "reply").write_bytes(bytes(1024))
 
     def fill(self, count):
         """Makes so many more jobs over all devices."""
@@ -30,6 +27,11 @@ class Filled(Stock):
             self.made(job)
             self.jobs.append((firmware_id, job))
 
+    def register_few(self):
+        """Devices that will report."""
+        self.reporters, self.few = self.bench.sized(1_000, 20), self.home.folder / "few.csv"
+        self.home.command("fleet", "register", "--devices", self.reporters, "--file", self.few)
+
     def asked(self, action, *parameters, home=None):
         """`otaru fleet call` with 64 callers; its figures."""
         home = home or self.home
@@ -38,17 +40,6 @@ class Filled(Stock):
         if figures["failed"]:
             raise programs.Failed(f"{action}: {figures['failures']}")
         return figures
-
-    def replies(self):
-        """nginx with replies of 1 kB for as many callers."""
-        figures = self.home.command("fleet", "download", "--clients", 64, "--seconds", self.bench.seconds(10), "--pid", self.files.pid,
-                                    f"{self.files.url}/reply")
-        return figures
-
-    @staticmethod
-    def told(figures):
-        return {"cpu_us": figures["server"]["cpu_us_each"], "p99_ms": figures["latency_ms"]["p99"],
-                "p50_ms": figures["latency_ms"]["p50"], "per_second": figures["per_second"]}
 
 
 class JobsOfDevice(Filled):
@@ -61,6 +52,22 @@ class JobsOfDevice(Filled):
         Line("the same, p99 at 64 callers", "p99_ms", "ms", reach=10, goal=5, beside=("nginx",)),
         Line("the same, calls per second with the callers on the same cores", "per_second", "/s", more=True, beside=("nginx",)),
     )
+
+    def prepare(self):
+        super().prepare()
+        self.fill(JOBS)
+        self.files = self.bench.start(programs.Nginx(self.bench.place("nginx")))
+        (self.files.files / "reply").write_bytes(bytes(1024))
+
+    def replies(self):
+        """nginx with replies of 1 kB for as many callers."""
+        return self.home.command("fleet", "download", "--clients", 64, "--seconds", self.bench.seconds(10), "--pid", self.files.pid,
+                                 f"{self.files.url}/reply")
+
+    @staticmethod
+    def told(figures):
+        return {"cpu_us": figures["server"]["cpu_us_each"], "p99_ms": figures["latency_ms"]["p99"],
+                "p50_ms": figures["latency_ms"]["p50"], "per_second": figures["per_second"]}
 
     def run(self, side):
         if side == "nginx":
@@ -76,7 +83,6 @@ class JobsOfDevice(Filled):
 class TasksOfJob(Filled):
     name = "tasks-of-job"
     sides = ("otaru",)
-    needs = ("nginx",)
     lines = (
         Line("ListOTATaskByJob by status, any page, with its total, while reports flow: p99", "p99_ms", "ms", reach=20, goal=5, cpu="cpu_us"),
         Line("the same, first page", "first_p99_ms", "ms", reach=20, goal=5, cpu="first_cpu_us"),
@@ -85,11 +91,11 @@ class TasksOfJob(Filled):
 
     def prepare(self):
         super().prepare()
-        self.few = self.home.folder / "few.csv"
-        self.home.command("fleet", "register", "--devices", self.bench.sized(1_000, 20), "--file", self.few)
+        self.fill(JOBS)
+        self.register_few()
 
     def run(self, side):
-        command = [self.home.binary, "fleet", "report", "--file", self.few, "--devices", self.bench.sized(1_000, 20), "--rate",
+        command = [self.home.binary, "fleet", "report", "--file", self.few, "--devices", self.reporters, "--rate",
                    self.bench.sized(2_000, 40), "--seconds", programs.HANG_SECONDS]
         load = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                 env=self.home.environment() | {"OTARU_DATA": str(self.home.data)})
@@ -126,7 +132,6 @@ class Growth(Filled):
 
     name = "growth"
     sides = ("small", "otaru")
-    needs = ()
     lines = tuple(
         Line(f"{work}, CPU: 10,000,000 tasks; small: 1,000,000", figure, "µs", reach=1.5, baseline="small")
         for work, figure in (
@@ -139,10 +144,8 @@ class Growth(Filled):
     )
 
     def prepare(self):
-        super(Filled, self).prepare()
-        self.few = self.home.folder / "few.csv"
-        self.home.command("fleet", "register", "--devices", self.bench.sized(1_000, 20), "--file", self.few)
-        self.jobs = []
+        super().prepare()
+        self.register_few()
         self.fill(1)
         self.home.end()
         self.small = programs.Otaru(self.bench.place("small"), self.bench.binaries)
@@ -155,16 +158,16 @@ class Growth(Filled):
         home = self.small if side == "small" else self.home
         firmware_id, job = self.jobs[0]
         device = ("--ProductKey", "{product}", "--DeviceName", "{device}")
+        # The jobs after it have taken its devices.
+        status = "QUEUED" if side == "small" else "CANCELED"
         calls = {
             "jobs_us": ("ListOTAJobByDevice", *device, "--FirmwareId", firmware_id, "--CurrentPage", 1, "--PageSize", 10),
-            "tasks_us": ("ListOTATaskByJob", "--JobId", job, "--TaskStatus", "CANCELED" if side == "otaru" else "QUEUED",
-                         "--CurrentPage", 1, "--PageSize", 10),
+            "tasks_us": ("ListOTATaskByJob", "--JobId", job, "--TaskStatus", status, "--CurrentPage", 1, "--PageSize", 10),
             "job_us": ("QueryOTAJob", "--JobId", job),
             "device_us": ("QueryDeviceDetail", *device),
         }
         figures = {name: self.asked(*call, home=home)["server"]["cpu_us_each"] for name, call in calls.items()}
-        count = self.bench.sized(1_000, 20)
-        reports = home.command("fleet", "report", "--file", self.few, "--devices", count, "--seconds", self.bench.seconds(5),
+        reports = home.command("fleet", "report", "--file", self.few, "--devices", self.reporters, "--seconds", self.bench.seconds(5),
                                "--mqtt", home.mqtt, "--pid", home.pid)
         if reports["failed"]:
             raise programs.Failed(f"reports: {reports['failures']}")

@@ -152,10 +152,16 @@ fn src(task: &Task) -> Option<String> {
 }
 
 fn insert_tasks(tasks: &[&Task]) -> Write {
-    Write::new(INSERT_TASKS)
+    let write = Write::new(INSERT_TASKS)
         .column(tasks, |task| task.no.0)
         .column(tasks, |task| task.job.0)
-        .column(tasks, |task| task.device.0)
+        .column(tasks, |task| task.device.0);
+    with_state(write, tasks)
+}
+
+/// Adds the columns of a task's narrow row that change, from its status on.
+fn with_state(write: Write, tasks: &[&Task]) -> Write {
+    write
         .column(tasks, |task| i64::from(task.status as u8))
         .column(tasks, |task| i64::from(task.progress))
         .column(tasks, |task| i64::from(task.failed_tries))
@@ -179,18 +185,8 @@ fn insert_details(tasks: &[&Task]) -> Write {
 }
 
 fn update_tasks(tasks: &[&Task]) -> Write {
-    Write::new(UPDATE_TASKS)
-        .column(tasks, |task| task.no.0)
-        .column(tasks, |task| i64::from(task.status as u8))
-        .column(tasks, |task| i64::from(task.progress))
-        .column(tasks, |task| i64::from(task.failed_tries))
-        .column(tasks, |task| i64::from(task.told))
-        .column(tasks, |task| ms(task.retry_at))
-        .column(tasks, |task| ms(task.timeout_at))
-        .column(tasks, |task| ms(task.due_at()))
-        .column(tasks, |task| i64::from(task.reason as u8))
-        .column(tasks, |task| task.modified_at.0)
-        .with(count(tasks))
+    let write = Write::new(UPDATE_TASKS).column(tasks, |task| task.no.0);
+    with_state(write, tasks).with(count(tasks))
 }
 
 fn update_details(tasks: &[&Task]) -> Write {

@@ -28,10 +28,6 @@ const RESULT_BYTES_MAX: usize = 16_384;
 /// What an entry takes beside what is in it.
 const ENTRY_BYTES: usize = 96;
 
-/// Tables whose rows are kept one by one, never as results of statements.
-static ROW_TABLES: LazyLock<Tables> =
-    LazyLock::new(|| Tables::named(&["task", "task_detail", "job_count", "device_version"]));
-
 /// The tables that rows of a kind stand in.
 macro_rules! tables {
     ($($name:ident = $list:expr;)+) => {
@@ -44,6 +40,9 @@ tables! {
     VERSIONS = ["device_version"];
     DEVICES = ["device"];
 }
+
+/// Tables whose rows are kept one by one, never as results of statements.
+static ROW_TABLES: LazyLock<Tables> = LazyLock::new(|| *TASKS | *COUNTS | *VERSIONS);
 
 /// A statement with its parameters.
 pub type Question = (u32, Vec<Param>);
@@ -273,13 +272,13 @@ impl Hot {
 
     pub fn learn_versions(&mut self, device: DeviceNo, versions: Vec<(String, Version)>) {
         self.make_room();
-        self.grow(versions.iter().map(|(key, v)| key.len() + v.as_str().len() + 48).sum());
+        self.grow(versions.iter().map(|(key, version)| version_bytes(key, version)).sum());
         self.young.versions.insert(device, versions);
     }
 
     /// Writes the version of a module later.
     pub fn change_version(&mut self, device: DeviceNo, key: &str, changed: ChangedVersion) {
-        let bytes = key.len() + changed.version.as_str().len() + 48;
+        let bytes = version_bytes(key, &changed.version);
         if let Some(versions) = self.versions(device) {
             if let Some((_, version)) = versions.iter_mut().find(|(known, _)| known == key) {
                 version.clone_from(&changed.version);
@@ -382,6 +381,10 @@ fn missing(
 
 fn task_bytes(task: &Task) -> usize {
     size_of::<Task>() + task.description.len() + 96
+}
+
+fn version_bytes(key: &str, version: &Version) -> usize {
+    key.len() + version.as_str().len() + 48
 }
 
 fn answer_bytes(answer: &Answer) -> usize {

@@ -221,25 +221,28 @@ fn a_batch_whose_connection_ends_in_its_middle_is_run_again() {
     assert_eq!((runs, accounts(&name)), (2, 1));
 }
 
-#[test]
-#[ignore = "./test postgres starts a server and runs it"]
-fn a_batch_whose_connection_ends_in_commit_is_kept_once() {
-    let name = schema();
-    let mut engine = open_in(&name);
-    // The backend of the first COMMIT ends in it, before anything is kept.
-    engine
-        .session
-        .batch(
+/// The backend of the first COMMIT after `event` ends in it, before anything is kept.
+fn end_first_commit(session: &Session, event: &str) {
+    session
+        .batch(&format!(
             "CREATE SEQUENCE commits;
              CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
              BEGIN
                  IF nextval('commits') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
                  RETURN NULL;
              END $$;
-             CREATE CONSTRAINT TRIGGER fail_once AFTER INSERT ON account DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION fail_once()",
-        )
+             CREATE CONSTRAINT TRIGGER fail_once AFTER {event} DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION fail_once()"
+        ))
         .unwrap();
+}
+
+#[test]
+#[ignore = "./test postgres starts a server and runs it"]
+fn a_batch_whose_connection_ends_in_commit_is_kept_once() {
+    let name = schema();
+    let mut engine = open_in(&name);
+    end_first_commit(&engine.session, "INSERT ON account");
     add_account(&mut engine, "one").unwrap();
     assert_eq!(accounts(&name), 1);
     add_account(&mut engine, "two").unwrap();

@@ -148,19 +148,7 @@ fn a_batch_whose_connection_ends_in_commit_is_decided_anew() {
     let name = schema();
     let mut engine = open_in(&name);
     let Known { devices, .. } = contract::known(&mut engine);
-    engine
-        .session
-        .batch(
-            "CREATE SEQUENCE commits;
-             CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN
-                 IF nextval('commits') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
-                 RETURN NULL;
-             END $$;
-             CREATE CONSTRAINT TRIGGER fail_once AFTER UPDATE ON task DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION fail_once()",
-        )
-        .unwrap();
+    end_first_commit(&engine.session, "UPDATE ON task");
     let mut runs = Vec::new();
     engine
         .transact(&mut |rows| {

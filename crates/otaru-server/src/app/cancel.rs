@@ -74,7 +74,8 @@ impl App {
     }
 }
 
-/// Marks the tasks of a job in `cancels` as canceled and carries it out, or begins to when they are many. An unfinished sweep is widened.
+/// Marks the tasks of a job in `cancels` as canceled and carries it out, or begins to when they are many. An unfinished
+/// sweep is widened.
 pub(super) fn begin(
     rows: &mut dyn Rows,
     job: Job,

@@ -51,12 +51,13 @@ impl Devices for Gatekeeper {
         product_key: &ProductKey,
         device_name: &DeviceName,
     ) -> Later<Option<Identity>> {
-        let (store, key, name) = (self.0.store.clone(), product_key.clone(), device_name.clone());
-        let (registry, identities) = (self.0.registry.clone(), self.0.follower.identities.clone());
-        let known = identities.find(&key, &name);
+        let App { registry, follower, .. } = &*self.0;
+        let known = follower.identities.find(product_key, device_name);
         if let Some(known) = known.filter(|known| registry.rules().knows(known.product)) {
             return Box::pin(std::future::ready(Ok(Some(known))));
         }
+        let (store, key, name) = (self.0.store.clone(), product_key.clone(), device_name.clone());
+        let (registry, identities) = (registry.clone(), follower.identities.clone());
         let since = identities.since();
         Box::pin(async move {
             let found = store.view(move |view| {

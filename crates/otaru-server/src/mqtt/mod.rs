@@ -321,8 +321,8 @@ impl<D: Devices> Gateway<D> {
         }
     }
 
-    /// Closes connections that were silent for too long, and says wills whose delay is over; never ends. One timer serves all of them, since an exact one
-    /// per connection would cost more than the moments it saves.
+    /// Closes connections that were silent for too long, and says wills whose delay is over; never ends. One timer serves
+    /// all of them, since an exact one per connection would cost more than the moments it saves.
     pub async fn sweep(self: Arc<Self>) {
         loop {
             self.clock.sleep_until(self.clock.now().mono_ms + SWEEP_MS).await;

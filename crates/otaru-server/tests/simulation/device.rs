@@ -3,6 +3,7 @@
 //! It is a state machine on simulated milliseconds; [`crate::fleet`] carries its acts over a link.
 
 use crate::chance::Chance;
+use crate::plan::{MODULES, Part};
 use std::collections::BTreeMap;
 
 const SECOND: u64 = 1_000;
@@ -77,7 +78,7 @@ pub enum Input {
     /// The node refused it, closed it, or died.
     Lost,
     /// It was told, by push or in answer to its pull, to go to this version.
-    Told { dest: String },
+    Told { part: Part, dest: String },
     /// The moment it asked for with [`Device::wake_at`] has come.
     Woken,
 }
@@ -104,18 +105,18 @@ pub struct Publish {
     pub acknowledged: bool,
     /// The same packet once more, marked as a duplicate.
     pub repeated: bool,
-    /// The version of the default module that the payload reports.
-    pub version: Option<String>,
+    /// The version that the payload reports, and of what.
+    pub version: Option<(Part, String)>,
 }
 
 /// What a device means to do later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Todo {
     Connect,
-    Inform,
-    Pull,
-    Step(i32),
-    Reboot,
+    Inform(Part),
+    Pull(Part),
+    Step(Part, i32),
+    Reboot(Part),
     Drop,
     Babble,
 }
@@ -126,10 +127,10 @@ pub struct Device {
     pub name: String,
     pub habits: Habits,
     /// What it really runs.
-    pub version: String,
+    pub versions: [String; MODULES.len()],
     chance: Chance,
     connected: bool,
-    target: Option<String>,
+    targets: [Option<String>; MODULES.len()],
     agenda: BTreeMap<(u64, u64), Todo>,
     nth: u64,
     /// A report that was held back, to go out after the next one.
@@ -138,16 +139,16 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(key: &str, name: &str, version: &str, mut chance: Chance) -> Self {
+    pub fn new(key: &str, name: &str, versions: [&str; MODULES.len()], mut chance: Chance) -> Self {
         let habits = Habits::draw(&mut chance);
         let mut device = Self {
             key: key.to_owned(),
             name: name.to_owned(),
             habits,
-            version: version.to_owned(),
+            versions: versions.map(str::to_owned),
             chance,
             connected: false,
-            target: None,
+            targets: Default::default(),
             agenda: BTreeMap::new(),
             nth: 0,
             held: None,
@@ -166,7 +167,7 @@ impl Device {
     pub fn behave(&mut self, now: u64) -> Vec<Act> {
         self.habits = Habits { pulls: true, ..Habits::default() };
         self.held = None;
-        self.target = None;
+        self.targets = Default::default();
         self.agenda.clear();
         self.plan(now, SECOND, MINUTE, Todo::Connect);
         if std::mem::take(&mut self.connected) { vec![Act::Cut] } else { Vec::new() }
@@ -184,8 +185,8 @@ impl Device {
                 self.go_offline(now);
                 Vec::new()
             }
-            Input::Told { dest } => {
-                self.take_order(dest, now);
+            Input::Told { part, dest } => {
+                self.take_order(part, dest, now);
                 Vec::new()
             }
             Input::Woken => {
@@ -208,13 +209,8 @@ impl Device {
     }
 
     fn settle_in(&mut self, now: u64) {
-        if !self.habits.mute {
-            self.plan(now, 0, 1_500, Todo::Inform);
-        }
-        if self.habits.pulls {
-            // Some ask at once, before anything could be pushed.
-            let until = if self.chance.percent(50) { 3 } else { 90 };
-            self.plan(now, 0, until * SECOND, Todo::Pull);
+        for part in 0..MODULES.len() {
+            self.settle_part_in(part, now);
         }
         if self.habits.garbage > 0 {
             self.plan(now, 0, 20 * MINUTE, Todo::Babble);
@@ -224,10 +220,21 @@ impl Device {
         } else {
             self.plan(now, 30 * MINUTE, 360 * MINUTE, Todo::Drop);
         }
-        if self.target.is_some() {
+    }
+
+    fn settle_part_in(&mut self, part: Part, now: u64) {
+        if !self.habits.mute {
+            self.plan(now, 0, 1_500, Todo::Inform(part));
+        }
+        if self.habits.pulls {
+            // Some ask at once, before anything could be pushed.
+            let until = if self.chance.percent(50) { 3 } else { 90 };
+            self.plan(now, 0, until * SECOND, Todo::Pull(part));
+        }
+        if self.targets[part].is_some() {
             // A device that lost its connection in the middle takes up again where it likes.
             let step = i32::try_from(self.chance.below(90)).expect("a percentage");
-            self.plan(now, SECOND, 30 * SECOND, Todo::Step(step));
+            self.plan(now, SECOND, 30 * SECOND, Todo::Step(part, step));
         }
     }
 
@@ -236,7 +243,7 @@ impl Device {
         self.held = None;
         self.agenda.clear();
         if self.chance.percent(50) {
-            self.target = None;
+            self.targets = Default::default();
         }
         if self.habits.long_away && self.chance.percent(50) {
             self.plan(now, MINUTE, 120 * MINUTE, Todo::Connect);
@@ -245,7 +252,7 @@ impl Device {
         }
     }
 
-    fn take_order(&mut self, dest: String, now: u64) {
+    fn take_order(&mut self, part: Part, dest: String, now: u64) {
         if self.habits.ignores_pushes || self.silent {
             return;
         }
@@ -254,40 +261,53 @@ impl Device {
             self.agenda.retain(|_, todo| *todo == Todo::Drop);
             return;
         }
-        self.target = Some(dest);
-        self.agenda.retain(|_, todo| !matches!(todo, Todo::Step(_) | Todo::Reboot));
-        self.plan(now, 100, 5 * SECOND, Todo::Step(0));
+        self.targets[part] = Some(dest);
+        let is_done = |todo: &Todo| match *todo {
+            Todo::Step(of, _) | Todo::Reboot(of) => of == part,
+            _ => false,
+        };
+        self.agenda.retain(|_, todo| !is_done(todo));
+        self.plan(now, 100, 5 * SECOND, Todo::Step(part, 0));
     }
 
     fn act(&mut self, todo: Todo, now: u64, acts: &mut Vec<Act>) {
         match todo {
             Todo::Connect => acts.push(Act::Connect),
             _ if !self.connected => {}
-            Todo::Inform => {
+            Todo::Inform(part) => {
                 let version = if self.chance.percent(self.habits.lies) {
                     self.chance.pick(&["0.0.1", "1.0.0", "2.0.0", "9.9.9", "odd one"]).to_string()
                 } else {
-                    self.version.clone()
+                    self.versions[part].clone()
                 };
                 let topic = format!("/ota/device/inform/{}/{}", self.key, self.name);
-                let payload = format!(r#"{{"id":"{now}","params":{{"version":"{version}"}}}}"#);
-                self.publish(topic, payload, Some(version), acts);
+                let payload = format!(
+                    r#"{{"id":"{now}","params":{{{}"version":"{version}"}}}}"#,
+                    module_member(part)
+                );
+                self.publish(topic, payload, Some((part, version)), acts);
                 if self.habits.chatty {
-                    self.plan(now, 5 * SECOND, 20 * MINUTE, Todo::Inform);
+                    self.plan(now, 5 * SECOND, 20 * MINUTE, Todo::Inform(part));
                 }
             }
-            Todo::Pull => {
+            Todo::Pull(part) => {
                 let topic = format!("/sys/{}/{}/thing/ota/firmware/get", self.key, self.name);
-                let payload =
-                    r#"{"id":"7","version":"1.0","params":{},"method":"thing.ota.firmware.get"}"#;
-                self.publish(topic, payload.to_owned(), None, acts);
-                self.plan(now, 10 * MINUTE, 40 * MINUTE, Todo::Pull);
+                let params = if part == 0 {
+                    String::new()
+                } else {
+                    format!(r#""module":"{}""#, MODULES[part])
+                };
+                let payload = format!(
+                    r#"{{"id":"7","version":"1.0","params":{{{params}}},"method":"thing.ota.firmware.get"}}"#
+                );
+                self.publish(topic, payload, None, acts);
+                self.plan(now, 10 * MINUTE, 40 * MINUTE, Todo::Pull(part));
             }
-            Todo::Step(step) => self.step(step, now, acts),
-            Todo::Reboot => {
-                if let Some(dest) = self.target.take() {
+            Todo::Step(part, step) => self.step(part, step, now, acts),
+            Todo::Reboot(part) => {
+                if let Some(dest) = self.targets[part].take() {
                     let astray = self.chance.percent(self.habits.goes_astray);
-                    self.version = if astray { "9.9.9".to_owned() } else { dest };
+                    self.versions[part] = if astray { "9.9.9".to_owned() } else { dest };
                 }
                 self.close(now, acts);
             }
@@ -299,24 +319,27 @@ impl Device {
         }
     }
 
-    fn step(&mut self, step: i32, now: u64, acts: &mut Vec<Act>) {
-        if self.target.is_none() {
+    fn step(&mut self, part: Part, step: i32, now: u64, acts: &mut Vec<Act>) {
+        if self.targets[part].is_none() {
             return;
         }
         let failed = self.chance.percent(self.habits.fails);
         let shown =
             if failed { -1 - i32::try_from(self.chance.below(4)).expect("small") } else { step };
         let topic = format!("/ota/device/progress/{}/{}", self.key, self.name);
-        let payload =
-            format!(r#"{{"id":"{now}","params":{{"step":"{shown}","desc":"step {shown}"}}}}"#);
+        // Some never say of which module they speak.
+        let module = if self.chance.percent(20) { String::new() } else { module_member(part) };
+        let payload = format!(
+            r#"{{"id":"{now}","params":{{{module}"step":"{shown}","desc":"step {shown}"}}}}"#
+        );
         self.publish(topic, payload, None, acts);
         if failed {
-            self.target = None;
+            self.targets[part] = None;
         } else if step < 100 {
             let next = (step + 25).min(100);
-            self.plan(now, SECOND, 60 * SECOND, Todo::Step(next));
+            self.plan(now, SECOND, 60 * SECOND, Todo::Step(part, next));
         } else if !self.chance.percent(self.habits.stops_at_100) {
-            self.plan(now, SECOND, 10 * SECOND, Todo::Reboot);
+            self.plan(now, SECOND, 10 * SECOND, Todo::Reboot(part));
         }
     }
 
@@ -329,16 +352,16 @@ impl Device {
             2 | 3 => Act::Cut,
             _ => Act::Vanish,
         });
-        let target = self.target.take();
+        let targets = std::mem::take(&mut self.targets);
         self.go_offline(now);
-        self.target = target;
+        self.targets = targets;
     }
 
     fn publish(
         &mut self,
         topic: String,
         payload: String,
-        version: Option<String>,
+        version: Option<(Part, String)>,
         acts: &mut Vec<Act>,
     ) {
         let publish = Publish {
@@ -366,7 +389,7 @@ impl Device {
             1 => (inform, r#"{"params":{"version":""}}"#.to_owned()),
             2 => (progress, r#"{"id":1,"params":{"step":"101"}}"#.to_owned()),
             3 => (progress, r#"{"id":1,"params":[[[[{"step":5}]]]]}"#.to_owned()),
-            4 => (inform, r#"{"id":1,"params":{"version":"3","module":"mcu"}}"#.to_owned()),
+            4 => (inform, r#"{"id":1,"params":{"version":"3","module":"gps"}}"#.to_owned()),
             // Speaks for somebody else.
             5 => (
                 format!("/ota/device/inform/{key}/{other}"),
@@ -390,4 +413,9 @@ impl Device {
             version: None,
         }));
     }
+}
+
+/// How a payload names a module, the default one by not naming it.
+fn module_member(part: Part) -> String {
+    if part == 0 { String::new() } else { format!(r#""module":"{}","#, MODULES[part]) }
 }

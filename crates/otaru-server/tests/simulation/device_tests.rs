@@ -2,10 +2,14 @@
 
 use crate::chance::Chance;
 use crate::device::{Act, Device, Input};
+use crate::plan::MODULES;
 
-/// Plays a node that takes every connection and tells every device, once it has reported, to go to 2.0.0.
-fn reports_of(mut device: Device, behaves: bool) -> Vec<String> {
-    let mut reports = Vec::new();
+const FIRST: [&str; MODULES.len()] = ["1.0.0", "m1"];
+const TARGETS: [&str; MODULES.len()] = ["2.0.0", "m2"];
+
+/// Plays a node that takes every connection and tells every device, once it has reported a module, where to go with it.
+fn reports_of(mut device: Device, behaves: bool) -> [Vec<String>; MODULES.len()] {
+    let mut reports = <[Vec<String>; MODULES.len()]>::default();
     let mut now = 0;
     if behaves {
         device.behave(now);
@@ -19,11 +23,12 @@ fn reports_of(mut device: Device, behaves: bool) -> Vec<String> {
             match act {
                 Act::Connect => acts.extend(device.on(Input::Connected, now)),
                 Act::Publish(publish) => {
-                    let Some(version) = publish.version else { continue };
-                    if version != "2.0.0" {
-                        acts.extend(device.on(Input::Told { dest: "2.0.0".into() }, now));
+                    let Some((part, version)) = publish.version else { continue };
+                    if version != TARGETS[part] {
+                        let told = Input::Told { part, dest: TARGETS[part].into() };
+                        acts.extend(device.on(told, now));
                     }
-                    reports.push(version);
+                    reports[part].push(version);
                 }
                 Act::Babble(_) | Act::Leave | Act::Cut | Act::Vanish => {}
             }
@@ -34,21 +39,23 @@ fn reports_of(mut device: Device, behaves: bool) -> Vec<String> {
 
 pub fn a_device_that_behaves_reports_the_version_it_was_told_to_go_to() {
     for seed in 0..200 {
-        let device = Device::new("key", "device-0001", "1.0.0", Chance::new(seed));
+        let device = Device::new("key", "device-0001", FIRST, Chance::new(seed));
         let reports = reports_of(device, true);
-        assert!(reports.len() >= 2, "seed {seed}: {reports:?}");
-        assert!(
-            reports[0] == "1.0.0" && reports[1..].iter().all(|v| v == "2.0.0"),
-            "seed {seed}: {reports:?}"
-        );
+        for (part, reports) in reports.iter().enumerate() {
+            let is_told = |version: &&String| *version == FIRST[part];
+            let then = reports.iter().skip_while(is_told).collect::<Vec<_>>();
+            assert!(then.len() < reports.len(), "seed {seed}: {reports:?}");
+            assert!(!then.is_empty(), "seed {seed}: {reports:?}");
+            assert!(then.iter().all(|v| *v == TARGETS[part]), "seed {seed}: {reports:?}");
+        }
     }
 }
 
 pub fn devices_repeat_themselves_from_their_seed_and_differ_from_each_other() {
     let reports =
-        |seed| reports_of(Device::new("key", "device-0001", "1.0.0", Chance::new(seed)), false);
+        |seed| reports_of(Device::new("key", "device-0001", FIRST, Chance::new(seed)), false);
     let all: Vec<_> = (0..200).map(reports).collect();
     assert!((0..200).zip(&all).all(|(seed, before)| reports(seed) == *before));
-    assert!(all.iter().any(Vec::is_empty), "some never report");
-    assert!(all.iter().flatten().any(|v| v == "9.9.9"), "some go astray");
+    assert!(all.iter().any(|parts| parts.iter().all(Vec::is_empty)), "some never report");
+    assert!(all.iter().flatten().flatten().any(|v| v == "9.9.9"), "some go astray");
 }

@@ -3,8 +3,10 @@
 use crate::device::{Act, Device, Input, Publish};
 use crate::messages::keeps;
 use crate::node::Door;
+use crate::plan::{MODULES, Part};
 use crate::witness::{DeviceIndex, JobTag, Witness};
 use bytes::{Bytes, BytesMut};
+use otaru_core::time::Timestamp;
 use otaru_mqtt::client::{Client, ClientEvent};
 use otaru_mqtt::packet::{Connect, ConnectCode, PacketId, Qos};
 use otaru_server::clock::Clock;
@@ -14,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use tokio::sync::Notify;
+
+/// Wall time at the start of every scenario.
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// Milliseconds in which a push and the answer to a pull may cross.
 const CROSSING_MS: u64 = 100;
@@ -25,6 +30,9 @@ pub struct World {
     pub witness: RefCell<Witness>,
     /// Where devices connect; `None` while the node is down.
     pub door: RefCell<Option<Door>>,
+    /// What the node's wall clock is off by, and was until the simulated millisecond beside it.
+    skew_ms: Cell<i64>,
+    skew_before: Cell<(i64, u64)>,
     /// The chaos is over.
     good_times: Cell<bool>,
     good_times_came: Notify,
@@ -36,6 +44,8 @@ impl World {
             clock,
             witness: RefCell::new(witness),
             door: RefCell::new(None),
+            skew_ms: Cell::new(0),
+            skew_before: Cell::new((0, 0)),
             good_times: Cell::new(false),
             good_times_came: Notify::new(),
         }
@@ -47,6 +57,30 @@ impl World {
 
     pub fn note(&self, text: &str) {
         self.witness.borrow_mut().note(self.now_ms(), text);
+    }
+
+    /// The node's wall clock is set.
+    pub fn step_wall(&self, ms: i64) {
+        self.skew_before.set((self.skew_ms.get(), self.now_ms()));
+        self.skew_ms.set(self.skew_ms.get() + ms);
+    }
+
+    /// The node's wall clock, in milliseconds.
+    pub fn wall(&self) -> Timestamp {
+        self.wall_at(self.skew_ms.get())
+    }
+
+    fn wall_at(&self, skew_ms: i64) -> Timestamp {
+        let elapsed = i64::try_from(self.now_ms()).expect("some hours");
+        START.plus_ms(elapsed + skew_ms)
+    }
+
+    /// The earliest and the latest that the node's wall clock may have shown when it said what is heard now.
+    fn walls(&self) -> (Timestamp, Timestamp) {
+        let now = self.wall();
+        let (before, until) = self.skew_before.get();
+        let before = if until == self.now_ms() { self.wall_at(before) } else { now };
+        (now.min(before), now.max(before))
     }
 
     pub fn end_chaos(&self) {
@@ -75,7 +109,7 @@ struct Line {
     link: MemoryLink,
     client: Client,
     /// Reports that wait for their PUBACK.
-    waiting: BTreeMap<PacketId, usize>,
+    waiting: BTreeMap<PacketId, (Part, usize)>,
     ping_at: u64,
     /// Jobs that were pushed here.
     pushed: BTreeSet<JobTag>,
@@ -221,10 +255,10 @@ impl Life {
         }
         let mut witness = self.world.witness.borrow_mut();
         let now = self.world.clock.now().mono_ms;
-        if let Some(version) = &publish.version {
-            let nth = witness.sent(self.index, version, now);
+        if let Some((part, version)) = &publish.version {
+            let nth = witness.sent((self.index, *part), version, now);
             if let Some(id) = id {
-                line.waiting.insert(id, nth);
+                line.waiting.insert(id, (*part, nth));
             }
         }
         witness
@@ -330,8 +364,8 @@ impl Life {
             }
             _ => {}
         }
-        if let Some(dest) = told {
-            self.tell(Input::Told { dest });
+        if let Some(Order { part, dest, .. }) = told {
+            self.tell(Input::Told { part, dest });
         }
     }
 
@@ -349,22 +383,25 @@ impl Life {
         }
     }
 
-    /// Lets the witness know; the answer is the version that the device is told to go to.
-    fn witness_event(&self, line: &mut Line, event: &ClientEvent) -> Option<String> {
+    /// Lets the witness know; the answer is what the device is told to do.
+    fn witness_event(&self, line: &mut Line, event: &ClientEvent) -> Option<Order> {
         let now = self.world.now_ms();
         let mut witness = self.world.witness.borrow_mut();
         match event {
             ClientEvent::PubAck(id) => {
-                if let Some(nth) = line.waiting.remove(id) {
-                    witness.acknowledged(self.index, nth);
+                if let Some((part, nth)) = line.waiting.remove(id) {
+                    witness.acknowledged((self.index, part), nth);
                 }
                 None
             }
             ClientEvent::Publish { topic, payload, .. } => {
-                let (job, dest) = order(payload)?;
+                let order = Order::read(payload)?;
+                let Order { job, dest, .. } = &order;
+                let job = *job;
                 let pushed = topic.starts_with("/ota/device/upgrade/");
                 let how = if pushed { "is pushed" } else { "pulls" };
                 witness.note(now, &format!("device {} {how} job {job} to {dest}", self.index));
+                witness.ordered(&order, self.index, pushed, self.world.walls(), now);
                 if pushed {
                     // A push that was on its way when the pull was answered crosses it.
                     let is_pulled = line.pulled.get(&job).is_some_and(|at| at + CROSSING_MS < now);
@@ -374,7 +411,7 @@ impl Life {
                     line.pulled.entry(job).or_insert(now);
                     witness.was_told(job, self.index);
                 }
-                Some(dest)
+                Some(order)
             }
             _ => None,
         }
@@ -404,13 +441,28 @@ fn listen(line: &mut Line) -> Result<Option<Vec<ClientEvent>>, Hangup> {
     Ok(Some(events))
 }
 
-/// The job and the destination in a push or in the answer to a pull; `None` when there is nothing to do.
-fn order(payload: &[u8]) -> Option<(JobTag, String)> {
-    let message: serde_json::Value = serde_json::from_slice(payload).ok()?;
-    let data = &message["data"];
-    let dest = data["version"].as_str()?.to_owned();
-    let job = data["extData"]["job"].as_str()?.parse().ok()?;
-    Some((job, dest))
+/// What a push or the answer to a pull says.
+pub struct Order {
+    pub job: JobTag,
+    pub part: Part,
+    pub dest: String,
+    /// The package is to be fetched over MQTT.
+    pub streamed: bool,
+}
+
+impl Order {
+    /// `None` when there is nothing to do.
+    fn read(payload: &[u8]) -> Option<Self> {
+        let message: serde_json::Value = serde_json::from_slice(payload).ok()?;
+        let data = &message["data"];
+        let module = data["module"].as_str().unwrap_or(MODULES[0]);
+        Some(Self {
+            job: data["extData"]["job"].as_str()?.parse().ok()?,
+            part: MODULES.iter().position(|name| *name == module)?,
+            dest: data["version"].as_str()?.to_owned(),
+            streamed: data["streamId"].is_number() && data["url"].is_null(),
+        })
+    }
 }
 
 fn short(topic: &str) -> &str {

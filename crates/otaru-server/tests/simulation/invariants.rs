@@ -1,5 +1,6 @@
 //! What has to hold whenever the tables are looked at, and what has to hold in the end.
 
+use crate::plan::{MODULES, PACKAGES, Part};
 use crate::witness::{DeviceIndex, JobTag, Witness};
 use otaru_core::id::{DeviceName, DeviceNo, PackageNo, ProductKey, TaskNo};
 use otaru_core::job::{Counts, Job, JobStatus, StatusSet};
@@ -18,6 +19,8 @@ pub struct Wanted {
     pub devices: Vec<(DeviceNo, DeviceName)>,
     /// Devices that are deleted, or may be when nobody knows what came of the call.
     pub deleted: BTreeMap<DeviceIndex, Deletion>,
+    pub modules: [ModuleName; MODULES.len()],
+    /// In the order of the plans.
     pub packages: Vec<PackageNo>,
     /// Jobs whose creation was answered.
     pub answered: BTreeSet<JobTag>,
@@ -34,7 +37,8 @@ pub enum Deletion {
 #[derive(Clone, PartialEq)]
 pub struct Found {
     pub no: DeviceNo,
-    pub version: Option<Version>,
+    /// Of each module.
+    pub versions: [Option<Version>; MODULES.len()],
     pub is_there: bool,
 }
 
@@ -48,6 +52,7 @@ pub struct ScannedJob {
     pub tag: JobTag,
     pub job: Job,
     pub dest: Version,
+    pub part: Part,
     pub counts: Counts,
     pub tasks: Vec<Task>,
 }
@@ -75,11 +80,14 @@ impl Scan {
                 }
                 _ => {}
             }
-            let version = view.version(no, &ModuleName::default())?;
-            devices.push(Found { no, version, is_there });
+            let mut versions = [const { None }; MODULES.len()];
+            for (part, version) in versions.iter_mut().enumerate() {
+                *version = view.version(no, &wanted.modules[part])?;
+            }
+            devices.push(Found { no, versions, is_there });
         }
         let mut jobs = Vec::new();
-        for &package in &wanted.packages {
+        for (&package, plan) in wanted.packages.iter().zip(PACKAGES) {
             let dest = view.package(package)?.ok_or_else(|| gone("a package".into()))?.dest.clone();
             for job in view.jobs_of_package(package, Page { skip: 0, take: 10_000 })?.rows {
                 let tag = job.policy.tags.first().and_then(|tag| tag.value.parse().ok());
@@ -90,6 +98,7 @@ impl Scan {
                     tag,
                     job: (*job).clone(),
                     dest: dest.clone(),
+                    part: plan.part,
                     counts,
                     tasks,
                 });
@@ -152,18 +161,21 @@ const QUEUE_MS_MAX: u64 = 40 * 60_000;
 pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Moment) {
     let at_ms = now.at_ms;
     for (index, found) in scan.devices.iter().enumerate() {
-        let version = found.version.as_ref().map(Version::as_str);
-        if !found.is_there {
-            if version.is_some() {
-                let evidence = format!("device {index} is deleted and at {version:?}");
-                witness.accuse(at_ms, "nothing of a deleted device is left", &evidence);
+        for (part, version) in found.versions.iter().enumerate() {
+            let version = version.as_ref().map(Version::as_str);
+            if !found.is_there {
+                if version.is_some() {
+                    let evidence = format!("device {index} is deleted and at {version:?}");
+                    witness.accuse(at_ms, "nothing of a deleted device is left", &evidence);
+                }
+            } else if !witness.may_be_stored((index, part), version) {
+                let evidence =
+                    format!("{} of device {index} is stored at {version:?}", MODULES[part]);
+                witness.accuse(at_ms, "no acknowledged report is lost", &evidence);
             }
-        } else if !witness.may_be_stored(index, version) {
-            let evidence = format!("device {index} is stored at {version:?}");
-            witness.accuse(at_ms, "no acknowledged report is lost", &evidence);
         }
     }
-    let mut holders = BTreeMap::<DeviceNo, Vec<JobTag>>::new();
+    let mut holders = BTreeMap::<DeviceNo, Vec<&ScannedJob>>::new();
     for job in &scan.jobs {
         check_counts(job, witness, at_ms);
         for task in &job.tasks {
@@ -178,7 +190,7 @@ pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Mom
                 check_holder(scan, job, task, witness, at_ms);
             }
             if task.status.is_unfinished() && !swept {
-                holders.entry(task.device).or_default().push(job.tag);
+                holders.entry(task.device).or_default().push(job);
             }
         }
         let unfinished = job.counts.unfinished();
@@ -190,10 +202,21 @@ pub fn check(scan: &Scan, history: &mut History, witness: &mut Witness, now: Mom
         }
     }
     for (device, jobs) in holders {
-        if jobs.len() > 1 {
-            let evidence = format!("{device:?} has unfinished tasks of jobs {jobs:?}");
-            witness.accuse(at_ms, "a device has one unfinished task", &evidence);
-        }
+        check_side_by_side(device, &jobs, witness, at_ms);
+    }
+}
+
+/// A device has one unfinished task, or one of each module when all of their jobs allow that.
+fn check_side_by_side(device: DeviceNo, jobs: &[&ScannedJob], witness: &mut Witness, at_ms: u64) {
+    let parts: BTreeSet<Part> = jobs.iter().map(|job| job.part).collect();
+    let may = parts.len() == jobs.len() && jobs.iter().all(|job| job.job.policy.multi_module);
+    if jobs.len() > 1 && !may {
+        let tags: Vec<JobTag> = jobs.iter().map(|job| job.tag).collect();
+        let evidence = format!("{device:?} has unfinished tasks of jobs {tags:?}");
+        witness.accuse(at_ms, "a device has one unfinished task", &evidence);
+    }
+    if jobs.len() > 1 && may {
+        witness.side_by_side += 1;
     }
 }
 
@@ -243,7 +266,7 @@ fn check_end(
     if task.status == TaskStatus::Succeeded {
         let said = scan
             .index_of(task.device)
-            .is_some_and(|index| witness.has_said(index, job.dest.as_str()));
+            .is_some_and(|index| witness.has_said((index, job.part), job.dest.as_str()));
         if !said {
             let evidence = format!("{:?} of job {} went to {}", task.no, job.tag, job.dest);
             witness.accuse(at_ms, "success only on the right version", &evidence);

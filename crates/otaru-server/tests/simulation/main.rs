@@ -19,6 +19,7 @@ mod plan;
 mod planted;
 mod points;
 mod scenario;
+mod terms;
 mod trace;
 mod vfs;
 mod witness;
@@ -119,8 +120,19 @@ fn seeds_hold_the_invariants() {
         total.add(outcome.tally);
         judge(seeds, &outcome);
     }
-    let Tally { simulated_ms, crashes, faults, devices, jobs, pushes, succeeded, failed, canceled } =
-        total;
+    let Tally {
+        simulated_ms,
+        crashes,
+        faults,
+        devices,
+        jobs,
+        pushes,
+        succeeded,
+        failed,
+        canceled,
+        side_by_side,
+        streamed,
+    } = total;
     let hours = simulated_ms / 3_600_000;
     let seconds = start.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "a ratio for people")]
@@ -128,7 +140,8 @@ fn seeds_hold_the_invariants() {
     println!(
         "simulation: {seeds} seeds, {hours} simulated hours in {seconds:.1} s, {times:.0} times real time, {faults} faults \
          of the disk, {crashes} crashes, {devices} devices, \
-         {jobs} jobs, {pushes} pushes, tasks: {succeeded} succeeded, {failed} failed, {canceled} canceled"
+         {jobs} jobs, {pushes} pushes, tasks: {succeeded} succeeded, {failed} failed, {canceled} canceled; {streamed} packages by MQTT, \
+         {side_by_side} times two modules at once"
     );
 }
 

@@ -4,7 +4,7 @@ use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::fleet::Login;
 use crate::invariants::{Scan, Wanted};
-use crate::plan::{JobPlan, PACKAGES, Target};
+use crate::plan::{JobPlan, MODULES, PACKAGES, Part, Target};
 use crate::vfs;
 use crate::witness::JobTag;
 use otaru_core::id::{
@@ -22,7 +22,7 @@ use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::packet::Qos;
 use otaru_server::app::{
     self, App, AppError, Caller, CancelFlags, Credentials, DeviceKey, Gatekeeper, NewDevice,
-    NewGroup, NewJob, NewProduct,
+    NewGroup, NewJob, NewModule, NewProduct,
 };
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
@@ -228,6 +228,15 @@ impl Node {
             names.push(name);
             numbers.push(device.no);
         }
+        for part in 1..MODULES.len() {
+            let new = NewModule {
+                product_key: product.key.to_string(),
+                name: module(part),
+                alias: String::new(),
+                description: String::new(),
+            };
+            self.app.create_module(caller, new).await?;
+        }
         let (no, now) = (product.no, self.clock.now().wall);
         let packages =
             self.store.change(move |rows| insert_packages(rows, account, no, attempt, now)).await?;
@@ -363,6 +372,10 @@ fn login(key: &ProductKey, name: &DeviceName, secret: &str, n: usize) -> Login {
     }
 }
 
+pub fn module(part: Part) -> ModuleName {
+    ModuleName::parse(MODULES[part]).expect("a name")
+}
+
 fn insert_packages(
     rows: &mut dyn Rows,
     account: AccountNo,
@@ -385,7 +398,7 @@ fn insert_packages(
             dest: version(plan.dest),
             src: plan.src.map(version),
             is_delta: plan.src.is_some(),
-            module: ModuleName::default(),
+            module: module(plan.part),
             sign_method: SignMethod::Md5,
             is_list: false,
             files: vec![file],
@@ -432,6 +445,7 @@ fn policy(tag: JobTag, plan: &JobPlan) -> Policy {
         timeout_minutes: plan.timeout_minutes,
         overwrite_mode: Some(plan.overwrite),
         multi_module: Some(plan.multi_module),
+        download_protocol: Some(if plan.streamed { "MQTT" } else { "HTTPS" }),
         max_per_minute: plan.per_minute.map(|n| i32::try_from(n).expect("at most 10,000")),
         ..RawPolicy::default()
     };

@@ -6,22 +6,38 @@ use otaru_server::app::CancelFlags;
 
 const MINUTE: u64 = 60_000;
 
-/// A package of the scenario. All are of the default module and need no verification.
+/// A module by its place in [`MODULES`].
+pub type Part = usize;
+
+/// What a device is made of: every device of a scenario has both.
+pub const MODULES: [&str; 2] = ["default", "MCU"];
+
+/// A package of the scenario. None needs verification.
 pub struct PackagePlan {
+    pub part: Part,
     pub dest: &'static str,
     /// Of a delta package: where it starts.
     pub src: Option<&'static str>,
 }
 
 /// Versions that devices start at.
-pub const FIRST_VERSIONS: &[&str] = &["1.0.0", "1.0.0", "1.0.0", "1.1.0"];
+pub const FIRST_VERSIONS: &[[&str; MODULES.len()]] =
+    &[["1.0.0", "m1"], ["1.0.0", "m1"], ["1.0.0", "m2"], ["1.1.0", "m1"]];
 
 pub const PACKAGES: &[PackagePlan] = &[
-    PackagePlan { dest: "2.0.0", src: None },
-    PackagePlan { dest: "3.0.0", src: None },
-    PackagePlan { dest: "1.0.0", src: None },
-    PackagePlan { dest: "1.5.0", src: Some("1.0.0") },
+    PackagePlan { part: 0, dest: "2.0.0", src: None },
+    PackagePlan { part: 0, dest: "3.0.0", src: None },
+    PackagePlan { part: 0, dest: "1.0.0", src: None },
+    PackagePlan { part: 0, dest: "1.5.0", src: Some("1.0.0") },
+    PackagePlan { part: 1, dest: "m2", src: None },
+    PackagePlan { part: 1, dest: "m3", src: Some("m1") },
 ];
+
+/// Versions that jobs start from, `9.9.9` being where devices end up that go astray.
+const SRC_VERSIONS: [&[&str]; MODULES.len()] =
+    [&["1.0.0", "1.1.0", "2.0.0", "9.9.9"], &["m1", "m3", "9.9.9"]];
+/// One that is always named, so that the list is not empty.
+const ALWAYS: [&str; MODULES.len()] = ["1.5.0", "m0"];
 
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -52,6 +68,8 @@ pub struct JobPlan {
     pub multi_module: bool,
     pub need_push: bool,
     pub need_confirm: bool,
+    /// Devices fetch the package block by block over MQTT.
+    pub streamed: bool,
 }
 
 impl JobPlan {
@@ -71,8 +89,9 @@ impl JobPlan {
         let src_versions = match PACKAGES[package].src {
             Some(src) if !named => vec![src],
             None if is_dynamic || (!named && chance.percent(30)) => {
-                let all = ["1.0.0", "1.1.0", "2.0.0", "9.9.9"];
-                all.into_iter().filter(|_| chance.percent(50)).chain(["1.5.0"]).collect()
+                let part = PACKAGES[package].part;
+                let some = SRC_VERSIONS[part].iter().filter(|_| chance.percent(50));
+                some.copied().chain([ALWAYS[part]]).collect()
             }
             _ => Vec::new(),
         };
@@ -83,7 +102,7 @@ impl JobPlan {
         let start_after = (is_static && chance.percent(25)).then(|| minutes(chance, 6, 120));
         let finish_after =
             start_after.filter(|_| chance.percent(50)).map(|_| minutes(chance, 61, 180));
-        let multi_module = chance.percent(20);
+        let multi_module = chance.percent(40);
         Self {
             package,
             src_versions,
@@ -95,9 +114,14 @@ impl JobPlan {
             overwrite: if !multi_module && chance.percent(40) { 2 } else { 1 },
             multi_module,
             need_push: chance.percent(80),
-            need_confirm: is_static && chance.percent(15),
+            need_confirm: chance.percent(15),
+            streamed: chance.percent(25),
             target,
         }
+    }
+
+    pub fn part(&self) -> Part {
+        PACKAGES[self.package].part
     }
 
     pub fn is_dynamic(&self) -> bool {

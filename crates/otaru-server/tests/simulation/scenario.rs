@@ -4,9 +4,9 @@ use crate::chance::Chance;
 use crate::device::Device;
 use crate::disk::{Disk, Loss};
 use crate::fault::Fault;
-use crate::fleet::{World, live};
+use crate::fleet::{START, World, live};
 use crate::invariants::{History, Moment, Scan, Wanted, check, check_final};
-use crate::node::{LogLimits, Node, Seeded};
+use crate::node::{LogLimits, Node, Seeded, module};
 use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan};
 use crate::witness::{JobTag, Witness};
 use otaru_core::id::JobId;
@@ -25,8 +25,6 @@ pub use campaign::{At, Run, Trouble, run_campaign};
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
-/// Wall time at the start of every scenario.
-const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// What came of a seed.
 pub struct Outcome {
@@ -48,6 +46,10 @@ pub struct Tally {
     pub succeeded: u64,
     pub failed: u64,
     pub canceled: u64,
+    /// Looks at a device that had unfinished tasks of two modules.
+    pub side_by_side: u64,
+    /// Pushes, and answers to pulls, of packages that are fetched over MQTT.
+    pub streamed: u64,
 }
 
 /// Runs a seed on a runtime of its own, whose time stands still unless everybody waits.
@@ -67,8 +69,6 @@ struct Scenario {
     log: LogLimits,
     node: Option<Node>,
     seeded: Seeded,
-    /// How far the node's wall clock is off.
-    skew_ms: i64,
     wanted: Wanted,
     /// Of every job that was asked for, answered or not.
     plans: BTreeMap<JobTag, JobPlan>,
@@ -95,9 +95,9 @@ impl Scenario {
         let seeded = node.seed_fleet(devices, 0, &mut Vec::new()).await.expect("a fresh store");
         *world.door.borrow_mut() = Some(node.door());
         for (index, login) in seeded.logins.iter().enumerate() {
-            let version = *chance.pick(FIRST_VERSIONS);
+            let versions = *chance.pick(FIRST_VERSIONS);
             let name = seeded.names[index].as_str();
-            let device = Device::new(seeded.product.as_str(), name, version, chance.fork());
+            let device = Device::new(seeded.product.as_str(), name, versions, chance.fork());
             tokio::task::spawn_local(live(Rc::clone(&world), index, device, login.clone()));
         }
         let mut scenario = Self::new(chance, world, disk, node, seeded);
@@ -112,6 +112,7 @@ impl Scenario {
             product: seeded.product.clone(),
             devices: seeded.numbers.iter().copied().zip(seeded.names.clone()).collect(),
             deleted: BTreeMap::new(),
+            modules: std::array::from_fn(module),
             packages: seeded.packages.iter().map(|&(no, _)| no).collect(),
             answered: BTreeSet::new(),
         };
@@ -123,7 +124,6 @@ impl Scenario {
             log: LogLimits::default(),
             node: Some(node),
             seeded,
-            skew_ms: 0,
             wanted,
             plans: BTreeMap::new(),
             jobs: Vec::new(),
@@ -184,6 +184,9 @@ impl Scenario {
         for (tag, id) in self.jobs.clone() {
             // Nobody confirms here, so what waits for consent ends by a cancel.
             if self.plans[&tag].need_confirm {
+                if self.plans[&tag].is_dynamic() {
+                    self.cancel_strategy_of(tag, &id).await;
+                }
                 self.cancel(tag, &id, CANCEL_EVERYTHING).await;
             }
         }
@@ -209,6 +212,8 @@ impl Scenario {
         let tally = Tally {
             simulated_ms: self.world.now_ms(),
             pushes: witness.pushes,
+            side_by_side: witness.side_by_side,
+            streamed: witness.streamed,
             faults: self.disk.lock().faults.injected,
             ..self.tally
         };
@@ -232,8 +237,7 @@ impl Scenario {
     }
 
     fn wall(&self) -> Timestamp {
-        let elapsed = i64::try_from(self.world.now_ms()).expect("some hours");
-        START.plus_ms(elapsed + self.skew_ms)
+        self.world.wall()
     }
 
     async fn crash(&mut self) {
@@ -278,7 +282,7 @@ impl Scenario {
 
     fn set_clock(&mut self, ms: i64) {
         self.world.note(&format!("the wall clock steps by {ms} ms"));
-        self.skew_ms += ms;
+        self.world.step_wall(ms);
         if let Some(node) = &self.node {
             node.step_clock(ms);
         }
@@ -343,5 +347,7 @@ impl Tally {
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.canceled += other.canceled;
+        self.side_by_side += other.side_by_side;
+        self.streamed += other.streamed;
     }
 }

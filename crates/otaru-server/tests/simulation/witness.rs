@@ -1,6 +1,8 @@
 //! What devices said and heard, and what callers were promised: the evidence that the invariants are judged by.
 
 use crate::messages::Messages;
+use crate::plan::Part;
+use crate::terms::Terms;
 use crate::trace::Trace;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +19,7 @@ struct Rate {
     until: Option<u64>,
 }
 
-/// Reports that one device sent of its default module, oldest first.
+/// Reports that one device sent of one module, oldest first.
 #[derive(Default)]
 pub struct Reports {
     sent: Vec<(u64, String)>,
@@ -29,7 +31,7 @@ pub struct Reports {
 pub struct Witness {
     pub trace: Trace,
     pub broken: Vec<String>,
-    reports: BTreeMap<DeviceIndex, Reports>,
+    reports: BTreeMap<(DeviceIndex, Part), Reports>,
     /// Jobs with a rate: pushes per minute, and when its first pushes arrived.
     rates: BTreeMap<JobTag, Vec<Rate>>,
     first_pushes: BTreeMap<JobTag, Vec<u64>>,
@@ -42,7 +44,12 @@ pub struct Witness {
     canceled: BTreeMap<JobTag, u64>,
     /// Devices that were deleted, and when that was answered.
     deleted: BTreeMap<DeviceIndex, u64>,
+    /// What pushes and answers to pulls have to keep to.
+    pub(crate) terms: BTreeMap<JobTag, Terms>,
+    pub(crate) consents: BTreeSet<(JobTag, DeviceIndex)>,
     pub pushes: u64,
+    pub side_by_side: u64,
+    pub streamed: u64,
     pub messages: Messages,
 }
 
@@ -57,20 +64,20 @@ impl Witness {
     }
 
     /// The device puts a report on its wire; the number is for [`Witness::acknowledged`].
-    pub fn sent(&mut self, device: DeviceIndex, version: &str, at_ms: u64) -> usize {
-        let reports = self.reports.entry(device).or_default();
+    pub fn sent(&mut self, of: (DeviceIndex, Part), version: &str, at_ms: u64) -> usize {
+        let reports = self.reports.entry(of).or_default();
         reports.sent.push((at_ms, version.to_owned()));
         reports.sent.len() - 1
     }
 
-    pub fn acknowledged(&mut self, device: DeviceIndex, nth: usize) {
-        let reports = self.reports.entry(device).or_default();
+    pub fn acknowledged(&mut self, of: (DeviceIndex, Part), nth: usize) {
+        let reports = self.reports.entry(of).or_default();
         reports.acknowledged = reports.acknowledged.max(nth + 1);
     }
 
-    /// Whether the stored version of a device is the last one acknowledged or one sent after it.
-    pub fn may_be_stored(&self, device: DeviceIndex, version: Option<&str>) -> bool {
-        let Some(reports) = self.reports.get(&device) else { return version.is_none() };
+    /// Whether the stored version of a device's module is the last one acknowledged or one sent after it.
+    pub fn may_be_stored(&self, of: (DeviceIndex, Part), version: Option<&str>) -> bool {
+        let Some(reports) = self.reports.get(&of) else { return version.is_none() };
         let since = reports.acknowledged.saturating_sub(1);
         match version {
             None => reports.acknowledged == 0,
@@ -78,10 +85,10 @@ impl Witness {
         }
     }
 
-    /// Whether the device ever put a report of `version` on its wire.
-    pub fn has_said(&self, device: DeviceIndex, version: &str) -> bool {
+    /// Whether the device ever put a report of the module at `version` on its wire.
+    pub fn has_said(&self, of: (DeviceIndex, Part), version: &str) -> bool {
         self.reports
-            .get(&device)
+            .get(&of)
             .is_some_and(|reports| reports.sent.iter().any(|(_, sent)| sent == version))
     }
 
@@ -146,6 +153,7 @@ impl Witness {
     pub fn job_was_reopened(&mut self, job: JobTag) {
         self.canceled.remove(&job);
         self.plain.remove(&job);
+        self.terms_are_over(job);
     }
 
     /// The device counts as told of the job, whether it heard of it or not: what comes later is no first push.

@@ -4,6 +4,7 @@ use super::{HOUR, Scenario};
 use crate::invariants::Deletion;
 use crate::node::Answer;
 use crate::plan::{JobPlan, cancels_everything, draw_cancel};
+use crate::terms::Terms;
 use crate::witness::JobTag;
 use otaru_core::id::JobId;
 use otaru_core::task::TaskStatus;
@@ -24,6 +25,8 @@ impl Scenario {
         if let Some(rate) = plan.per_minute {
             self.world.witness.borrow_mut().job_has_rate(tag, rate);
         }
+        let terms = Terms::of(&plan, self.wall());
+        self.world.witness.borrow_mut().job_has_terms(tag, terms);
         if plan.is_plain() {
             self.world.witness.borrow_mut().job_is_plain(tag);
         }
@@ -74,7 +77,14 @@ impl Scenario {
         let Some(node) = &self.node else { return };
         let tasks = scan.jobs.iter().flat_map(|job| &job.tasks);
         let waiting = tasks.filter(|task| task.status == TaskStatus::Confirm);
-        let ids: Vec<String> = waiting.take(10).map(|task| task.id.to_string()).collect();
+        let waiting: Vec<_> = waiting.take(10).collect();
+        let ids: Vec<String> = waiting.iter().map(|task| task.id.to_string()).collect();
+        let pairs = waiting.iter().filter_map(|task| {
+            let job = scan.jobs.iter().find(|job| job.job.no == task.job)?;
+            Some((job.tag, scan.index_of(task.device)?))
+        });
+        // It may have happened even if nobody hears of it.
+        self.world.witness.borrow_mut().consented(pairs);
         self.world.note(&format!("consent to {ids:?}"));
         if let Answer::Refused(code) = node.confirm(&self.seeded, ids).await {
             self.world.note(&format!("the consent is refused: {code}"));
@@ -114,9 +124,13 @@ impl Scenario {
             return;
         }
         let (tag, id) = self.chance.pick(&self.jobs).clone();
+        self.cancel_strategy_of(tag, &id).await;
+    }
+
+    pub(super) async fn cancel_strategy_of(&mut self, tag: JobTag, id: &JobId) {
         let Some(node) = &self.node else { return };
         self.world.note(&format!("cancel of the policy of job {tag}"));
-        if let Answer::Refused(code) = node.cancel_strategy(&self.seeded, &id).await {
+        if let Answer::Refused(code) = node.cancel_strategy(&self.seeded, id).await {
             self.world.note(&format!("it is refused: {code}"));
         }
     }

@@ -3,12 +3,12 @@
 //! Everything is in it from the empty folder on: the tables are made, the fleet is registered, jobs of every kind are
 //! created, canceled and confirmed, devices upgrade, fail and come back, the log is copied into the file and emptied.
 
-use super::{HOUR, MINUTE, START, Scenario};
+use super::{HOUR, MINUTE, Scenario};
 use crate::chance::Chance;
 use crate::device::{Device, Habits};
 use crate::disk::{Disk, Loss};
 use crate::fault::Fault;
-use crate::fleet::{World, live};
+use crate::fleet::{START, World, live};
 use crate::invariants::{Scan, check_final};
 use crate::node::{LogLimits, Node, Promise, Seeded};
 use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan, Target};
@@ -168,6 +168,7 @@ fn job(package: usize, target: Target) -> JobPlan {
         multi_module: false,
         need_push: true,
         need_confirm: false,
+        streamed: false,
     }
 }
 
@@ -222,6 +223,9 @@ impl Scenario {
             ..job(2, Target::Gray(50))
         };
         self.create(scheduled, false).await;
+        // Beside what the devices do with their default module.
+        let beside = JobPlan { multi_module: true, streamed: true, ..job(4, Target::All) };
+        self.create(beside, false).await;
         self.until(72, loss).await;
         self.cancel_tag(2).await;
         self.until(120, loss).await;

@@ -27,10 +27,20 @@ pub enum Bug {
     PushedAgain,
     /// Progress starts no timeout.
     TimeoutNotSet,
+    /// A task that needs consent does not wait for it.
+    ConsentNotAsked,
+    /// A pull is answered before the job's start and after its forced end.
+    ScheduleIgnored,
+    /// Tasks of two modules live side by side whether their jobs allow it or not.
+    ModulesNeverMeet,
+    /// A message does not name the module of its package.
+    ModuleNotNamed,
+    /// A package to be fetched over MQTT comes with a URL.
+    StreamIsUrl,
 }
 
 impl Bug {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::NoSync,
         Self::FailedCommitIsDone,
         Self::UncountedFailures,
@@ -41,6 +51,11 @@ impl Bug {
         Self::EarlySuccess,
         Self::PushedAgain,
         Self::TimeoutNotSet,
+        Self::ConsentNotAsked,
+        Self::ScheduleIgnored,
+        Self::ModulesNeverMeet,
+        Self::ModuleNotNamed,
+        Self::StreamIsUrl,
     ];
 }
 

@@ -42,6 +42,9 @@ pub(super) fn task(
     if planted::is(Bug::BusyIsIgnored) {
         holders.clear();
     }
+    if planted::is(Bug::ModulesNeverMeet) {
+        holders.retain(|judged| judged.package.module == package.module);
+    }
     let holder = holders.iter().find(|judged| settle(judged) == Conflict::Fail);
     if let Some(holder) = holder
         && busy_since.is_some_and(|at| holder.task.created_at <= at)
@@ -54,11 +57,12 @@ pub(super) fn task(
             judged.meet(rows, Event::Overwritten { by: &job.id }, now, effects)?;
         }
     }
-    let (status, reason) = match (blocked, job.policy.need_confirm) {
-        (true, _) => (TaskStatus::Failed, Reason::Busy),
-        (false, true) => (TaskStatus::Confirm, Reason::None),
-        (false, false) => (TaskStatus::Queued, Reason::None),
-    };
+    let (status, reason) =
+        match (blocked, job.policy.need_confirm && !planted::is(Bug::ConsentNotAsked)) {
+            (true, _) => (TaskStatus::Failed, Reason::Busy),
+            (false, true) => (TaskStatus::Confirm, Reason::None),
+            (false, false) => (TaskStatus::Queued, Reason::None),
+        };
     let new = Task {
         no: TaskNo(0),
         job: job.no,

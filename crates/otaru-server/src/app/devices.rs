@@ -10,6 +10,7 @@ use crate::mqtt::{
     Delivery, Devices, Identity, IdentityProof, Later, Message, MessagePage, Peer, Report, Resumed,
     SessionWish, SubscriptionChange, Told, TopoAnswer, Unavailable, upgrade_topic,
 };
+use crate::planted::{self, Bug};
 use crate::store::{About, Shelf, StoreError};
 use bytes::Bytes;
 use otaru_core::block::{BlockRequest, StreamId, error_frame};
@@ -261,6 +262,9 @@ fn upgrade(judged: &Judged, urls: &crate::files::Urls, now: Timestamp) -> Upgrad
     let Judged { package, job, task, .. } = judged;
     let source = |file: &PackageFile| match job.policy.download {
         DownloadProtocol::Https => Source::Url(file_url(urls, file, now)),
+        DownloadProtocol::Mqtt if planted::is(Bug::StreamIsUrl) => {
+            Source::Url(file_url(urls, file, now))
+        }
         DownloadProtocol::Mqtt => Source::Stream(StreamId::of(task.no)),
     };
     let file = |file: &PackageFile| UpgradeFile {
@@ -273,7 +277,11 @@ fn upgrade(judged: &Judged, urls: &crate::files::Urls, now: Timestamp) -> Upgrad
     Upgrade {
         dest: package.dest.clone(),
         is_delta: package.is_delta,
-        module: package.module.clone(),
+        module: if planted::is(Bug::ModuleNotNamed) {
+            otaru_core::version::ModuleName::default()
+        } else {
+            package.module.clone()
+        },
         sign_method: package.sign_method,
         files: package.files.iter().map(file).collect(),
         tags: job.policy.tags.clone(),

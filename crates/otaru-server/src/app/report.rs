@@ -102,7 +102,7 @@ pub(super) fn pull(
     effects: &mut Effects,
 ) -> Result<Option<(Judged, Task)>> {
     let Some(judged) = of_module(open_tasks(rows, device)?, module) else { return Ok(None) };
-    if !judged.job.is_open(now) {
+    if !judged.job.is_open(now) && !planted::is(Bug::ScheduleIgnored) {
         return Ok(None);
     }
     let version = rows.version(device, module)?;

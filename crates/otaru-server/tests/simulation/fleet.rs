@@ -3,7 +3,8 @@
 use crate::device::{Act, Device, Input, Publish};
 use crate::messages::keeps;
 use crate::node::Door;
-use crate::plan::{MODULES, Part};
+use crate::plan::Part;
+use crate::terms::Order;
 use crate::witness::{DeviceIndex, JobTag, Witness};
 use bytes::{Bytes, BytesMut};
 use otaru_core::time::Timestamp;
@@ -439,30 +440,6 @@ fn listen(line: &mut Line) -> Result<Option<Vec<ClientEvent>>, Hangup> {
         events.push(event);
     }
     Ok(Some(events))
-}
-
-/// What a push or the answer to a pull says.
-pub struct Order {
-    pub job: JobTag,
-    pub part: Part,
-    pub dest: String,
-    /// The package is to be fetched over MQTT.
-    pub streamed: bool,
-}
-
-impl Order {
-    /// `None` when there is nothing to do.
-    fn read(payload: &[u8]) -> Option<Self> {
-        let message: serde_json::Value = serde_json::from_slice(payload).ok()?;
-        let data = &message["data"];
-        let module = data["module"].as_str().unwrap_or(MODULES[0]);
-        Some(Self {
-            job: data["extData"]["job"].as_str()?.parse().ok()?,
-            part: MODULES.iter().position(|name| *name == module)?,
-            dest: data["version"].as_str()?.to_owned(),
-            streamed: data["streamId"].is_number() && data["url"].is_null(),
-        })
-    }
 }
 
 fn short(topic: &str) -> &str {

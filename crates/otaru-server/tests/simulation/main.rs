@@ -57,6 +57,10 @@ const TESTS: &[(&str, fn())] = &[
         "devices_repeat_themselves_from_their_seed_and_differ_from_each_other",
         device_tests::devices_repeat_themselves_from_their_seed_and_differ_from_each_other,
     ),
+    (
+        "a_message_that_breaks_a_jobs_terms_is_noticed",
+        terms::a_message_that_breaks_a_jobs_terms_is_noticed,
+    ),
     ("a_fault_at_any_write_loses_nothing", points::a_fault_at_any_write_loses_nothing),
     (
         "a_disk_that_fails_for_a_while_is_outlived_without_a_restart",

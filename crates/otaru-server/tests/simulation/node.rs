@@ -447,7 +447,6 @@ fn policy(tag: JobTag, plan: &JobPlan) -> Policy {
         multi_module: Some(plan.multi_module),
         download_protocol: Some(if plan.streamed { "MQTT" } else { "HTTPS" }),
         max_per_minute: plan.per_minute.map(|n| i32::try_from(n).expect("at most 10,000")),
-        ..RawPolicy::default()
     };
     Policy { tags: tags(tag), ..raw.check().expect("plans keep to the ranges") }
 }

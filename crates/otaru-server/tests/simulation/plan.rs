@@ -52,6 +52,7 @@ pub enum Target {
 }
 
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct JobPlan {
     pub package: usize,
     pub target: Target,

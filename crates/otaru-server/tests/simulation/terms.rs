@@ -1,9 +1,32 @@
 //! What a job's options promise about every message that tells a device of it.
 
-use crate::fleet::Order;
-use crate::plan::{JobPlan, PACKAGES, Part};
+use crate::plan::{JobPlan, MODULES, PACKAGES, Part};
 use crate::witness::{DeviceIndex, JobTag, Witness};
 use otaru_core::time::Timestamp;
+
+/// What a push or the answer to a pull says.
+pub struct Order {
+    pub job: JobTag,
+    pub part: Part,
+    pub dest: String,
+    /// The package is to be fetched over MQTT.
+    pub streamed: bool,
+}
+
+impl Order {
+    /// `None` when there is nothing to do.
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        let message: serde_json::Value = serde_json::from_slice(payload).ok()?;
+        let data = &message["data"];
+        let module = data["module"].as_str().unwrap_or(MODULES[0]);
+        Some(Self {
+            job: data["extData"]["job"].as_str()?.parse().ok()?,
+            part: MODULES.iter().position(|name| *name == module)?,
+            dest: data["version"].as_str()?.to_owned(),
+            streamed: data["streamId"].is_number() && data["url"].is_null(),
+        })
+    }
+}
 
 /// How long after the forced end of a job a message of it may be late: the end is played by the scheduler.
 const LATE_MS: i64 = 1_000;
@@ -100,5 +123,48 @@ impl Witness {
             let evidence = format!("job {} on device {device}, pushed: {pushed}", order.job);
             self.accuse(at_ms, rule, &evidence);
         }
+    }
+}
+
+/// Each rule can be broken, by what breaks no other.
+pub fn a_message_that_breaks_a_jobs_terms_is_noticed() {
+    let wall = Timestamp(1_000_000_000);
+    let at = |minute: i64| wall.plus_ms(minute * 60_000);
+    let order = || Order { job: 1, part: 0, dest: "2.0.0".to_owned(), streamed: true };
+    let terms = Terms {
+        part: 0,
+        dest: "2.0.0",
+        need_push: false,
+        need_confirm: true,
+        streamed: true,
+        opens_at: Some(at(6)),
+        closes_at: Some(at(70)),
+    };
+    let cases = [
+        (order(), false, true, 6, None),
+        (order(), false, true, 70, None),
+        (Order { part: 1, ..order() }, false, true, 6, Some("a job tells of its own package")),
+        (
+            Order { dest: "3.0.0".to_owned(), ..order() },
+            false,
+            true,
+            6,
+            Some("a job tells of its own package"),
+        ),
+        (
+            Order { streamed: false, ..order() },
+            false,
+            true,
+            6,
+            Some("a package comes the way its job says"),
+        ),
+        (order(), true, true, 6, Some("a job that waits for pulls is not pushed")),
+        (order(), false, false, 6, Some("nothing reaches a device without consent")),
+        (order(), false, true, 5, Some("nothing is told before the start")),
+        (order(), false, true, 71, Some("nothing is told after the forced end")),
+    ];
+    for (order, pushed, has_consent, minute, rule) in cases {
+        let found = terms.broken_by(&order, pushed, has_consent, (at(minute), at(minute)));
+        assert_eq!(found, rule, "minute {minute}, pushed: {pushed}, consent: {has_consent}");
     }
 }

@@ -1,6 +1,7 @@
 //! A whole node on simulated time: devices that misbehave, a disk that forgets, a node that crashes, all from a seed.
 //!
 //! `OTARU_SIM_SECONDS` is how long seeds are run (default 20). `OTARU_SIM_SEED` runs one seed and prints all of it.
+//! `OTARU_SIM_DEVICES` is how many devices each has, 60 to 300 without it.
 
 #![allow(clippy::print_stdout, reason = "this target is its own test runner")]
 

@@ -6,7 +6,7 @@ use crate::fleet::Login;
 use crate::invariants::{Scan, Wanted};
 use crate::plan::{JobPlan, MODULES, PACKAGES, Part, Target};
 use crate::vfs;
-use crate::witness::JobTag;
+use crate::witness::{DeviceIndex, JobTag};
 use otaru_core::id::{
     AccountNo, DeviceName, DeviceNo, FirmwareId, JobId, PackageNo, ProductKey, ProductNo,
 };
@@ -21,8 +21,8 @@ use otaru_core::update::JobUpdate;
 use otaru_core::version::{ModuleName, Version};
 use otaru_mqtt::packet::Qos;
 use otaru_server::app::{
-    self, App, AppError, Caller, CancelFlags, Credentials, DeviceKey, Gatekeeper, NewDevice,
-    NewGroup, NewJob, NewModule, NewProduct,
+    self, App, AppError, Caller, CancelFlags, Credentials, DeviceKey, DevicesOfPackage, Gatekeeper,
+    NewDevice, NewGroup, NewJob, NewModule, NewProduct,
 };
 use otaru_server::clock::Clock;
 use otaru_server::files::{Files, Urls};
@@ -83,6 +83,14 @@ impl LogLimits {
         let (slice_pages, cap_pages) = *chance.pick(&[(40, 160), (200, 200), (1_000, 4_000)]);
         Self { slice_pages, cap_pages }
     }
+}
+
+/// What an operator changes of a job that runs.
+pub struct PolicyChange {
+    pub per_minute: u32,
+    pub timeout_minutes: Option<u32>,
+    /// Whether the policy is to start from other versions.
+    pub src_versions: bool,
 }
 
 /// A device whose registration was answered.
@@ -273,13 +281,13 @@ impl Node {
         self.app.delete_device(seeded.caller, key).await.into()
     }
 
-    /// Gives the job of `plan` another rate.
-    pub async fn update_rate(
+    /// Gives the job of `plan` another rate, and what else is to change.
+    pub async fn update_job(
         &self,
         seeded: &Seeded,
         (tag, job): (JobTag, &JobId),
         plan: &JobPlan,
-        per_minute: u32,
+        change: &PolicyChange,
     ) -> Answer<()> {
         let target = match plan.target {
             Target::All | Target::Dynamic(_) => "ALL",
@@ -287,15 +295,34 @@ impl Node {
             Target::Specific(_) | Target::Verify(_) => "SPECIFIC",
             Target::Group => "GROUP",
         };
+        let src_versions = (change.src_versions && PACKAGES[plan.package].src.is_none())
+            .then(|| ["1.0.0", "9.9.9", "m1"].map(version).to_vec());
         let update = JobUpdate {
-            max_per_minute: per_minute,
+            max_per_minute: change.per_minute,
             dynamic: plan.is_dynamic(),
             target: target.to_owned(),
-            timeout_minutes: None,
-            src_versions: None,
+            timeout_minutes: change.timeout_minutes,
+            src_versions,
             tags: tags(tag),
         };
         self.app.update_job(seeded.caller, job.to_string(), update).await.into()
+    }
+
+    /// Cancels what the devices have of the job of `plan`.
+    pub async fn cancel_of_devices(
+        &self,
+        seeded: &Seeded,
+        job: &JobId,
+        plan: &JobPlan,
+        devices: &[DeviceIndex],
+    ) -> Answer<()> {
+        let wanted = DevicesOfPackage {
+            firmware_id: seeded.packages[plan.package].1.to_string(),
+            product_key: seeded.product.to_string(),
+            job_id: Some(job.to_string()),
+            names: devices.iter().map(|&index| seeded.names[index].to_string()).collect(),
+        };
+        self.app.cancel_tasks_of_devices(seeded.caller, wanted).await.into()
     }
 
     pub async fn cancel_strategy(&self, seeded: &Seeded, job: &JobId) -> Answer<()> {
@@ -372,6 +399,10 @@ fn login(key: &ProductKey, name: &DeviceName, secret: &str, n: usize) -> Login {
     }
 }
 
+fn version(text: &str) -> Version {
+    Version::parse(text).expect("a version")
+}
+
 pub fn module(part: Part) -> ModuleName {
     ModuleName::parse(MODULES[part]).expect("a name")
 }
@@ -383,7 +414,6 @@ fn insert_packages(
     attempt: u32,
     now: Timestamp,
 ) -> Result<Vec<(PackageNo, FirmwareId)>, StoreError> {
-    let version = |text: &str| Version::parse(text).expect("a version");
     let mut packages = Vec::new();
     for plan in PACKAGES {
         let blob = Blob { size_bytes: 1_000, md5: "0".repeat(32), sha256: "0".repeat(64) };
@@ -415,8 +445,7 @@ fn insert_packages(
 
 fn target(seeded: &Seeded, plan: &JobPlan) -> app::Target {
     let names = |picked: &[usize]| picked.iter().map(|&n| seeded.names[n].to_string()).collect();
-    let versions: Vec<Version> =
-        plan.src_versions.iter().map(|text| Version::parse(text).expect("a version")).collect();
+    let versions: Vec<Version> = plan.src_versions.iter().map(|text| version(text)).collect();
     match &plan.target {
         Target::All => app::Target::All(versions),
         Target::Gray(percent) => {

@@ -145,7 +145,8 @@ fn minutes(chance: &mut Chance, from: u64, to: u64) -> u32 {
     u32::try_from(chance.between(from, to)).expect("some hours")
 }
 
-fn pick(chance: &mut Chance, devices: usize, most: u64) -> Vec<DeviceIndex> {
+/// Some devices, each once.
+pub fn pick(chance: &mut Chance, devices: usize, most: u64) -> Vec<DeviceIndex> {
     let count = chance.between(1, most.min(devices as u64));
     let mut picked: Vec<_> = (0..count).map(|_| chance.index(devices)).collect();
     picked.sort_unstable();

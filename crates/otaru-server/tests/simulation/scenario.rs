@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::fleet::{START, World, live};
 use crate::invariants::{History, Moment, Scan, Wanted, check, check_final};
 use crate::node::{LogLimits, Node, Seeded, module};
+use crate::number_from_env;
 use crate::plan::{CANCEL_EVERYTHING, FIRST_VERSIONS, JobPlan};
 use crate::witness::{JobTag, Witness};
 use otaru_core::id::JobId;
@@ -88,7 +89,9 @@ impl Scenario {
         witness.trace.aloud = aloud;
         let world = Rc::new(World::new(Clock::simulated(START), witness));
         let disk = Disk::new();
-        let devices = usize::try_from(chance.between(60, 300)).expect("a small number");
+        let drawn = chance.between(60, 300);
+        let devices = number_from_env("OTARU_SIM_DEVICES").unwrap_or(drawn);
+        let devices = usize::try_from(devices).expect("a number of devices");
         world.note(&format!("seed {seed}: {devices} devices"));
         let log = LogLimits::draw(&mut chance);
         let node = Node::start(&disk, START, chance.draw(), log).expect("an empty disk works");
@@ -158,7 +161,7 @@ impl Scenario {
                 self.crash().await;
                 continue;
             }
-            match self.chance.below(28) {
+            match self.chance.below(30) {
                 0 => self.crash().await,
                 1 => self.step_clock().await,
                 2 => self.fail_disk().await,
@@ -170,6 +173,7 @@ impl Scenario {
                 18..=21 => self.publish().await,
                 22 | 23 => self.change_rate().await,
                 24 => self.delete_device().await,
+                25 | 26 => self.cancel_of_devices().await,
                 _ => {}
             }
             self.look().await;

@@ -2,8 +2,8 @@
 
 use super::{HOUR, Scenario};
 use crate::invariants::Deletion;
-use crate::node::Answer;
-use crate::plan::{JobPlan, cancels_everything, draw_cancel};
+use crate::node::{Answer, PolicyChange};
+use crate::plan::{JobPlan, cancels_everything, draw_cancel, pick};
 use crate::terms::Terms;
 use crate::witness::JobTag;
 use otaru_core::id::JobId;
@@ -68,6 +68,39 @@ impl Scenario {
             Answer::Done(()) => {}
             Answer::Refused(code) => self.world.note(&format!("the cancel is refused: {code}")),
             Answer::Lost => self.world.note("nobody knows what came of the cancel"),
+        }
+    }
+
+    /// Cancels the tasks that some devices have of one job.
+    pub(super) async fn cancel_of_devices(&mut self) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let (tag, id) = self.chance.pick(&self.jobs).clone();
+        let mut picked = pick(&mut self.chance, self.wanted.devices.len(), 200);
+        picked.retain(|index| !self.wanted.deleted.contains_key(index));
+        let Some(node) = &self.node else { return };
+        self.world.note(&format!("cancel of job {tag} on devices {picked:?}"));
+        match node.cancel_of_devices(&self.seeded, &id, &self.plans[&tag], &picked).await {
+            Answer::Done(()) => {}
+            Answer::Refused(code) => {
+                return self.world.note(&format!("the cancel is refused: {code}"));
+            }
+            Answer::Lost => return self.world.note("nobody knows what came of the cancel"),
+        }
+        let Some(scan) = self.look().await else { return };
+        // What a policy told them since is another matter.
+        if self.plans[&tag].is_dynamic() {
+            return;
+        }
+        let Some(job) = scan.jobs.iter().find(|job| job.tag == tag) else { return };
+        let is_meant = |device| scan.index_of(device).is_some_and(|it| picked.contains(&it));
+        let left = job.tasks.iter().find(|it| it.status.is_unfinished() && is_meant(it.device));
+        if let Some(task) = left {
+            self.accuse(
+                "a cancel that is answered ends its tasks",
+                &format!("job {tag}: {task:?}"),
+            );
         }
     }
 
@@ -178,8 +211,13 @@ impl Scenario {
         let Some(node) = &self.node else { return };
         let from = self.world.now_ms();
         self.world.note(&format!("job {tag} is to push {per_minute} a minute"));
-        let answer =
-            node.update_rate(&self.seeded, (tag, &id), &self.plans[&tag], per_minute).await;
+        let change = PolicyChange {
+            per_minute,
+            // Only a policy takes them.
+            timeout_minutes: self.chance.percent(30).then(|| *self.chance.pick(&[5, 20, 60])),
+            src_versions: self.chance.percent(30),
+        };
+        let answer = node.update_job(&self.seeded, (tag, &id), &self.plans[&tag], &change).await;
         let until = match answer {
             Answer::Done(()) => Some(self.world.now_ms()),
             Answer::Refused(code) => {

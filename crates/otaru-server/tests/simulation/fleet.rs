@@ -34,6 +34,8 @@ pub struct World {
     /// What the node's wall clock is off by, and was until the simulated millisecond beside it.
     skew_ms: Cell<i64>,
     skew_before: Cell<(i64, u64)>,
+    /// The latest that it has shown before it was set: what has started by then stays started.
+    latest_wall: Cell<Timestamp>,
     /// The chaos is over.
     good_times: Cell<bool>,
     good_times_came: Notify,
@@ -47,6 +49,7 @@ impl World {
             door: RefCell::new(None),
             skew_ms: Cell::new(0),
             skew_before: Cell::new((0, 0)),
+            latest_wall: Cell::new(START),
             good_times: Cell::new(false),
             good_times_came: Notify::new(),
         }
@@ -62,6 +65,7 @@ impl World {
 
     /// The node's wall clock is set.
     pub fn step_wall(&self, ms: i64) {
+        self.latest_wall.set(self.wall().max(self.latest_wall.get()));
         self.skew_before.set((self.skew_ms.get(), self.now_ms()));
         self.skew_ms.set(self.skew_ms.get() + ms);
     }
@@ -76,12 +80,12 @@ impl World {
         START.plus_ms(elapsed + skew_ms)
     }
 
-    /// The earliest and the latest that the node's wall clock may have shown when it said what is heard now.
+    /// The earliest that the node's wall clock may have shown when it said what is heard now, and the latest until then.
     fn walls(&self) -> (Timestamp, Timestamp) {
         let now = self.wall();
         let (before, until) = self.skew_before.get();
         let before = if until == self.now_ms() { self.wall_at(before) } else { now };
-        (now.min(before), now.max(before))
+        (now.min(before), now.max(self.latest_wall.get()))
     }
 
     pub fn end_chaos(&self) {

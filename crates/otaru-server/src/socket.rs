@@ -56,7 +56,7 @@ impl Socket {
     /// Reads some bytes; 0 when the peer has sent all it will.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_read(buffer),
+            Self::Tcp(socket) => read(socket, buffer),
             Self::Tls(socket) => socket.try_read(buffer),
         }
     }
@@ -77,6 +77,19 @@ impl Socket {
             Self::Tls(socket) => socket.close(),
         }
     }
+}
+
+/// Reads some bytes of a plain socket. One that had less than there was room for is empty, so that it is waited for next
+/// without a second read that finds nothing.
+fn read(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let (mut count, room) = (0, buffer.len());
+    let result = socket.try_io(Interest::READABLE, || {
+        count = rustix::io::read(socket, &mut *buffer)?;
+        // Which also says that there is no more to read for now.
+        let is_empty = 0 < count && count < room;
+        if is_empty { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    if count > 0 { Ok(count) } else { result.map(|()| 0) }
 }
 
 /// Closes our direction of a plain socket, and reads away what has come.
@@ -144,5 +157,55 @@ impl AsyncWrite for Socket {
             // Its records are made one by one.
             Self::Tls(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0.into(), far)
+    }
+
+    /// The next bytes, at most as many as there is room for.
+    async fn read(socket: &Socket, room: usize) -> Vec<u8> {
+        let mut buffer = vec![0; room];
+        loop {
+            let (tcp, _) = socket.before_read().unwrap();
+            poll_fn(|context| tcp.poll_read_ready(context)).await.unwrap();
+            match socket.try_read(&mut buffer) {
+                Ok(count) => return buffer[..count].to_vec(),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_read_that_left_room_is_read_too() {
+        let (socket, mut far) = pair().await;
+        far.write_all(b"abcd").await.unwrap();
+        assert_eq!(read(&socket, 2).await, b"ab");
+        assert_eq!(read(&socket, 8).await, b"cd");
+        let nothing = socket.try_read(&mut [0; 8]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        far.write_all(b"ef").await.unwrap();
+        assert_eq!(read(&socket, 8).await, b"ef");
+    }
+
+    #[tokio::test]
+    async fn the_end_that_came_with_the_last_bytes_is_seen() {
+        let (socket, mut far) = pair().await;
+        far.write_all(b"ab").await.unwrap();
+        far.shutdown().await.unwrap();
+        assert_eq!(read(&socket, 8).await, b"ab");
+        assert_eq!(read(&socket, 8).await, b"");
+        drop(far);
+        assert_eq!(read(&socket, 8).await, b"");
     }
 }

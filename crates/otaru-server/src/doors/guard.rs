@@ -79,7 +79,7 @@ impl Guard {
     }
 
     fn now_ms(&self) -> u64 {
-        self.clock.now().mono_ms
+        self.clock.mono_ms()
     }
 
     /// Lets a connection from `address` in, as one that waits, or says why not. While too many wait of which none does

@@ -24,7 +24,7 @@ pub async fn run(app: Arc<App>, files: Files, clock: Clock) {
         {
             tracing::warn!("files that nobody needs are kept for now: {error:#}");
         }
-        clock.sleep_until(clock.now().mono_ms + FORGET_MS).await;
+        clock.sleep_until(clock.mono_ms() + FORGET_MS).await;
     }
 }
 

@@ -81,7 +81,7 @@ impl Bodies {
     }
 
     pub fn pace(&self) -> Pace {
-        Pace { since_ms: self.clock.now().mono_ms, bytes: 0 }
+        Pace { since_ms: self.clock.mono_ms(), bytes: 0 }
     }
 
     /// The next part of a body, `None` at its end.
@@ -115,7 +115,7 @@ impl Bodies {
     /// For how long the next part may be waited for; `None`: for any time.
     fn patience(&self, pace: Pace) -> Option<Duration> {
         let Pace { since_ms, bytes } = pace;
-        let now_ms = self.clock.now().mono_ms;
+        let now_ms = self.clock.mono_ms();
         let slow_ms = deadline_ms(since_ms, self.silence_ms, bytes, self.bytes_per_second_min);
         let silent_ms = if self.silence_ms == 0 { u64::MAX } else { now_ms + self.silence_ms };
         let until_ms = slow_ms.min(silent_ms);

@@ -30,7 +30,7 @@ pub(super) struct Taken {
 
 impl Taking {
     pub fn new(limits: &DoorLimits, clock: Clock) -> Arc<Self> {
-        let since_ms = AtomicU64::new(clock.now().mono_ms);
+        let since_ms = AtomicU64::new(clock.mono_ms());
         let (free_ms, bytes_per_second_min) =
             (limits.http_silence_ms, limits.http_bytes_per_second_min);
         Arc::new(Self { clock, free_ms, bytes_per_second_min, since_ms, bytes: AtomicU64::new(0) })
@@ -38,7 +38,7 @@ impl Taking {
 
     /// Another answer begins.
     pub fn begin(&self) {
-        self.since_ms.store(self.clock.now().mono_ms, Ordering::Relaxed);
+        self.since_ms.store(self.clock.mono_ms(), Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
     }
 
@@ -79,7 +79,7 @@ impl Taken {
             if until_ms == u64::MAX {
                 return Poll::Pending;
             }
-            if until_ms <= self.taking.clock.now().mono_ms {
+            if until_ms <= self.taking.clock.mono_ms() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             // An alarm that is too early is set anew when it goes off: cheaper than with each write.

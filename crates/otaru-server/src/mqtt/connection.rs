@@ -145,7 +145,7 @@ impl<D: Devices> Connection<D> {
     pub(super) fn new(gateway: Arc<Gateway<D>>, link: Link, pass: Pass) -> Self {
         let (no, mailbox) = gateway.registry.open();
         pass.ask(mailbox.clone());
-        let session = Session::new(Arc::clone(&gateway.limits), gateway.clock.now().mono_ms);
+        let session = Session::new(Arc::clone(&gateway.limits), gateway.clock.mono_ms());
         Self {
             gateway,
             link,
@@ -262,7 +262,7 @@ impl<D: Devices> Connection<D> {
     }
 
     fn now_ms(&self) -> u64 {
-        self.gateway.clock.now().mono_ms
+        self.gateway.clock.mono_ms()
     }
 
     fn has_room(&self) -> bool {

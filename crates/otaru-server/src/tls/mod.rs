@@ -132,14 +132,14 @@ impl Acceptor {
     /// open what was recorded, live for a day.
     pub async fn tend(&self) {
         loop {
-            self.clock.sleep_until(self.clock.now().mono_ms + DAY_MS.unsigned_abs()).await;
+            self.clock.sleep_until(self.clock.mono_ms() + DAY_MS.unsigned_abs()).await;
             self.reload_and_tell();
         }
     }
 
     /// The socket under TLS; `None` when the handshake failed or took too long, which is counted and logged.
     pub async fn accept(&self, tcp: TcpStream, peer: IpAddr, knocks: Knocks) -> Option<TlsSocket> {
-        let deadline_ms = self.clock.now().mono_ms + self.limits.handshake_ms;
+        let deadline_ms = self.clock.mono_ms() + self.limits.handshake_ms;
         let mut has_place = false;
         let slot = Slot::default();
         let shaken = tokio::select! {

@@ -1,6 +1,7 @@
 //! A device's connection, small enough for tens of thousands of them.
 
 use super::identity::Device;
+use crate::clock::Stopwatch;
 use crate::mqtt::Link;
 use crate::socket::Socket;
 use crate::tls::{Caller, HandshakeError};
@@ -12,8 +13,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::net::TcpSocket;
+use tokio::time::{Sleep, sleep};
 
 const READ_BYTES: usize = 64 * 1024;
 /// Seconds that a device may be silent. The device protocol reference allows 1,200.
@@ -62,6 +65,8 @@ pub(super) struct Line {
     incoming: VecDeque<ClientEvent>,
     /// What came while something else was waited for.
     aside: VecDeque<ClientEvent>,
+    /// Rings after [`PATIENCE`] at the earliest. Kept from one answer to the next: a timer for each would be felt.
+    alarm: Option<Pin<Box<Sleep>>>,
     last_id: u32,
 }
 
@@ -84,8 +89,14 @@ impl Line {
                 shaken.map_err(|_| LineError::Silent)??.into()
             }
         };
-        let (client, incoming, aside) = Default::default();
-        let mut line = Self { link: Link::Socket(socket), client, incoming, aside, last_id: 0 };
+        let mut line = Self {
+            link: Link::Socket(socket),
+            client: Client::default(),
+            incoming: VecDeque::new(),
+            aside: VecDeque::new(),
+            alarm: None,
+            last_id: 0,
+        };
         let connect = hello(device);
         line.send(|client, out| client.connect(connect, out).map_err(encoding)).await?;
         match line.answer().await? {
@@ -150,7 +161,27 @@ impl Line {
     }
 
     async fn answer(&mut self) -> Result<ClientEvent, LineError> {
-        tokio::time::timeout(PATIENCE, self.read()).await.map_err(|_| LineError::Silent)?
+        let asked = Stopwatch::start();
+        let mut alarm = self.alarm.take().unwrap_or_else(|| Box::pin(sleep(PATIENCE)));
+        let answer = {
+            let mut reading = pin!(self.read());
+            loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut reading => break answer,
+                    () = &mut alarm => {
+                        // It may have been set for an earlier answer.
+                        let left = PATIENCE.saturating_sub(asked.elapsed());
+                        if left.is_zero() {
+                            return Err(LineError::Silent);
+                        }
+                        alarm = Box::pin(sleep(left));
+                    }
+                }
+            }
+        };
+        self.alarm = Some(alarm);
+        answer
     }
 
     /// The next event, with pings while there is none.

@@ -3,8 +3,8 @@
 //! Each fails by itself when it doesn't find all of its rows, so that it can be sent together with a COMMIT: that
 //! commits nothing once a statement before it has failed.
 
-use super::hot::{ChangedTask, ChangedVersion, Waiting};
 use super::value::escaped;
+use super::waiting::{ChangedTask, ChangedVersion, Waiting};
 use otaru_core::id::{DeviceNo, JobNo};
 use otaru_core::job::Counts;
 use otaru_core::task::{Task, TaskStatus};
@@ -58,6 +58,15 @@ const UPDATE_TASKS: &str = update!(
          $9::bigint[], $10::bigint[]"
     AS "no, status, progress, failed_tries, told, retry_at, timeout_at, due_at, reason, modified_at"
     BY "no" COUNT "$11"
+);
+
+/// Only what every report changes: it touches no index, and each array less is felt.
+const UPDATE_PROGRESS: &str = update!(
+    "task"
+    SET "progress = c.progress, modified_at = c.modified_at"
+    FROM "$1::bigint[], $2::bigint[], $3::bigint[]"
+    AS "no, progress, modified_at"
+    BY "no" COUNT "$4"
 );
 
 const UPDATE_DETAILS: &str = update!(
@@ -117,15 +126,19 @@ pub fn writes(waiting: &Waiting) -> Vec<Write> {
         tasks().filter(|changed| wanted(changed)).map(|changed| &changed.task).collect()
     };
     let new = of(|changed| changed.is_new);
-    let rows = of(|changed| changed.row && !changed.is_new);
-    let details = of(|changed| changed.detail && !changed.is_new);
+    let states = of(|changed| changed.differs.state && !changed.is_new);
+    let steps = of(|changed| changed.differs.progress && !changed.differs.state && !changed.is_new);
+    let details = of(|changed| changed.differs.detail && !changed.is_new);
     let mut writes = Vec::new();
     if !new.is_empty() {
         writes.push(insert_tasks(&new));
         writes.push(insert_details(&new));
     }
-    if !rows.is_empty() {
-        writes.push(update_tasks(&rows));
+    if !states.is_empty() {
+        writes.push(update_tasks(&states));
+    }
+    if !steps.is_empty() {
+        writes.push(update_progress(&steps));
     }
     if !details.is_empty() {
         writes.push(update_details(&details));
@@ -187,6 +200,14 @@ fn insert_details(tasks: &[&Task]) -> Write {
 fn update_tasks(tasks: &[&Task]) -> Write {
     let write = Write::new(UPDATE_TASKS).column(tasks, |task| task.no.0);
     with_state(write, tasks).with(count(tasks))
+}
+
+fn update_progress(tasks: &[&Task]) -> Write {
+    Write::new(UPDATE_PROGRESS)
+        .column(tasks, |task| task.no.0)
+        .column(tasks, |task| i64::from(task.progress))
+        .column(tasks, |task| task.modified_at.0)
+        .with(count(tasks))
 }
 
 fn update_details(tasks: &[&Task]) -> Write {

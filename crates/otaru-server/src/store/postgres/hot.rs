@@ -6,17 +6,18 @@
 
 use super::names::{Names, Tables};
 use super::value::Param;
+use super::waiting::{
+    COUNTS, ChangedTask, ChangedVersion, DEVICES, Differs, ROW_TABLES, TASKS, VERSIONS, Waiting,
+};
 use otaru_core::device::Device;
 use otaru_core::hash::Map;
 use otaru_core::id::{DeviceNo, JobNo, TaskNo};
 use otaru_core::job::Counts;
 use otaru_core::task::{Task, TaskStatus};
-use otaru_core::time::Timestamp;
 use otaru_core::version::Version;
 use rusqlite::types::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::LazyLock;
 
 /// What one batch may add to what is known, beyond what is kept between batches.
 const BATCH_BYTES_MAX: usize = 64 << 20;
@@ -27,22 +28,6 @@ const RESULT_ROWS_MAX: usize = 64;
 const RESULT_BYTES_MAX: usize = 16_384;
 /// What an entry takes beside what is in it.
 const ENTRY_BYTES: usize = 96;
-
-/// The tables that rows of a kind stand in.
-macro_rules! tables {
-    ($($name:ident = $list:expr;)+) => {
-        $( static $name: LazyLock<Tables> = LazyLock::new(|| Tables::named(&$list)); )+
-    };
-}
-tables! {
-    TASKS = ["task", "task_detail"];
-    COUNTS = ["job_count"];
-    VERSIONS = ["device_version"];
-    DEVICES = ["device"];
-}
-
-/// Tables whose rows are kept one by one, never as results of statements.
-static ROW_TABLES: LazyLock<Tables> = LazyLock::new(|| *TASKS | *COUNTS | *VERSIONS);
 
 /// A statement with its parameters.
 pub type Question = (u32, Vec<Param>);
@@ -61,40 +46,6 @@ struct Known {
     results: Map<Question, (Tables, Answer)>,
     /// Tables that a result was read from.
     result_tables: Tables,
-}
-
-/// A task that differs from its row.
-pub struct ChangedTask {
-    pub task: Task,
-    pub is_new: bool,
-    /// What of it differs, when it is not new: the narrow row, the wide one.
-    pub row: bool,
-    pub detail: bool,
-}
-
-/// A version that differs from its row, or has none.
-pub struct ChangedVersion {
-    pub version: Version,
-    pub at: Timestamp,
-    pub spelling: Option<String>,
-}
-
-/// What waits to be written.
-#[derive(Default)]
-pub struct Waiting {
-    pub tasks: BTreeMap<TaskNo, ChangedTask>,
-    /// What is to be added.
-    pub counts: BTreeMap<JobNo, Counts>,
-    pub versions: BTreeMap<(DeviceNo, String), ChangedVersion>,
-}
-
-impl Waiting {
-    fn tables(&self) -> Tables {
-        let some = |is_empty: bool, tables: Tables| if is_empty { Tables::NONE } else { tables };
-        some(self.tasks.is_empty(), *TASKS)
-            | some(self.counts.is_empty(), *COUNTS)
-            | some(self.versions.is_empty(), *VERSIONS)
-    }
 }
 
 /// The rows of a writer.
@@ -202,8 +153,8 @@ impl Hot {
         self.waiting.tasks.get(&no).map(|changed| &changed.task)
     }
 
-    /// Writes later what a task has become. `row` and `detail`: what of it differs.
-    pub fn change_task(&mut self, after: &Task, row: bool, detail: bool) {
+    /// Writes later what a task has become.
+    pub fn change_task(&mut self, after: &Task, differs: Differs) {
         if let Some(tasks) = self.tasks(after.device) {
             tasks.retain(|task| task.no != after.no || after.status.is_unfinished());
             match tasks.binary_search_by_key(&after.no, |task| task.no) {
@@ -212,11 +163,11 @@ impl Hot {
                 Err(_) => {}
             }
         }
-        let new = || ChangedTask { task: after.clone(), is_new: false, row: false, detail: false };
+        let new =
+            || ChangedTask { task: after.clone(), is_new: false, differs: Differs::default() };
         let changed = self.waiting.tasks.entry(after.no).or_insert_with(new);
         changed.task.clone_from(after);
-        changed.row |= row;
-        changed.detail |= detail;
+        changed.differs |= differs;
     }
 
     /// Writes a new task later.
@@ -227,7 +178,7 @@ impl Hot {
             tasks.push(new.clone());
             self.grow(task_bytes(&new));
         }
-        let changed = ChangedTask { task: new, is_new: true, row: false, detail: false };
+        let changed = ChangedTask { task: new, is_new: true, differs: Differs::default() };
         self.waiting.tasks.insert(changed.task.no, changed);
     }
 

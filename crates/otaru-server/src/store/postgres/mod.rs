@@ -20,12 +20,14 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod value;
+mod waiting;
 
 pub use flush::NEXT_NUMBERS;
-pub use hot::{ChangedVersion, Hot};
+pub use hot::Hot;
 pub use session::Session;
 pub use survey::Survey;
 pub use target::{Target, Url};
+pub use waiting::{ChangedVersion, Differs};
 
 use super::sqlite::{Conn, Tx};
 use super::{Engine, Reader, Result, Rows, StoreError, View};

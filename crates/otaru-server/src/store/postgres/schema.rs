@@ -11,7 +11,8 @@ use rusqlite::types::Value;
 const FIRST: i64 = 15;
 
 /// Step `n` leads to layout `FIRST + n`. Released steps never change.
-pub const STEPS: &[&str] = &[include_str!("migrations/0015.sql")];
+pub const STEPS: &[&str] =
+    &[include_str!("migrations/0015.sql"), include_str!("migrations/0016.sql")];
 
 /// The oldest PostgreSQL that is tested: 14.
 const OLDEST_VERSION: i64 = 140_000;

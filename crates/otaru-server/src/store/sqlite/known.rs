@@ -1,6 +1,6 @@
 //! Rows that a batch knows without asking, on PostgreSQL: behind the reads and writes of their nouns.
 
-use super::super::postgres::{ChangedVersion, Hot, NEXT_NUMBERS, Session};
+use super::super::postgres::{ChangedVersion, Differs, Hot, NEXT_NUMBERS, Session};
 use super::super::{About, Result};
 use super::tx::Tx;
 use super::{device, task};
@@ -60,8 +60,8 @@ pub fn waiting_task(tx: &Tx<'_>, no: TaskNo) -> Option<Task> {
 }
 
 /// Writes later what a task has become; see [`Hot::change_task`].
-pub fn change_task(tx: &Tx<'_>, after: &Task, row: bool, detail: bool) -> Result<bool> {
-    change(tx, |hot| hot.change_task(after, row, detail))
+pub fn change_task(tx: &Tx<'_>, after: &Task, differs: Differs) -> Result<bool> {
+    change(tx, |hot| hot.change_task(after, differs))
 }
 
 /// Writes a new task later; its number, or `None` when the caller has to write it now.

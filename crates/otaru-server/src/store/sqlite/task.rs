@@ -1,6 +1,6 @@
 //! Tasks: a narrow row that changes often, and a wide one that seldom does.
 
-use super::super::postgres::Session;
+use super::super::postgres::{Differs, Session};
 use super::super::{Page, Result};
 use super::known;
 use super::row::Cols;
@@ -272,26 +272,35 @@ fn detail(task: &Task) -> (&Option<Version>, &str, Option<u32>, Option<Timestamp
     (&task.src, &task.description, task.timeout_minutes, task.ended_at)
 }
 
-/// Writes what differs. An index is touched only when a column of it changes: most reports change none.
-pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
-    let plain = |task: &Task| {
+fn difference(before: &Task, after: &Task) -> Differs {
+    let progress = |task: &Task| (task.progress, task.modified_at);
+    let state = |task: &Task| {
+        let Task { failed_tries, told, retry_at, timeout_at, .. } = *task;
         (
-            task.progress,
-            task.failed_tries,
-            task.told,
-            task.retry_at,
-            task.timeout_at,
+            task.status as u8,
+            failed_tries,
+            told,
+            retry_at,
+            timeout_at,
+            task.due_at(),
             task.reason as u8,
-            task.modified_at,
         )
     };
+    Differs {
+        progress: progress(before) != progress(after),
+        state: state(before) != state(after),
+        detail: detail(before) != detail(after),
+    }
+}
+
+/// Writes what differs. An index is touched only when a column of it changes: most reports change none.
+pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
     let (old_due, new_due) = (before.due_at(), after.due_at());
-    let is_row = plain(before) != plain(after) || before.status != after.status;
-    let is_detail = detail(before) != detail(after);
-    if !is_row && !is_detail || known::change_task(tx, after, is_row, is_detail)? {
+    let differs = difference(before, after);
+    if differs == Differs::default() || known::change_task(tx, after, differs)? {
         return Ok(());
     }
-    if is_row {
+    if differs.row() {
         // The last two conditions always hold; they let all four take the same parameters.
         macro_rules! update {
             ($more:literal) => {
@@ -334,7 +343,7 @@ pub fn update(tx: &Tx<'_>, before: &Task, after: &Task) -> Result<()> {
             ],
         )?;
     }
-    if is_detail {
+    if differs.detail {
         let Task { src, description, timeout_minutes, ended_at, .. } = after;
         tx.run_one(
             "UPDATE task_detail SET src = ?2, description = ?3, timeout_minutes = ?4, ended_at = ?5 WHERE no = ?1",

@@ -89,6 +89,61 @@ fn what_a_failed_batch_changed_is_forgotten() {
 
 #[test]
 #[ignore = "./test postgres starts a server and runs it"]
+fn what_only_some_changes_of_a_task_touch_is_written_with_all_of_them() {
+    let name = schema();
+    let mut engine = open_in(&name);
+    let Known { devices, .. } = contract::known(&mut engine);
+    let mut change = |change: fn(&Task) -> Task, again: fn(&Task) -> Task| {
+        let mut after = None;
+        let changed = engine.transact(&mut |rows| {
+            let before = rows.unfinished_tasks(devices[0])?.pop().unwrap();
+            let between = change(&before);
+            rows.update_task(&before, &between)?;
+            rows.update_task(&between, &again(&between))?;
+            after = Some(again(&between));
+            Ok(())
+        });
+        changed.unwrap();
+        let mut other = open_in(&name);
+        assert_eq!(Some(read(&mut other, devices[0]).unwrap()), after);
+        engine = open_in(&name);
+    };
+    let step = |task: &Task| Task {
+        progress: task.progress + 1,
+        modified_at: Timestamp(task.modified_at.0 + 1),
+        ..task.clone()
+    };
+    let state = |task: &Task| Task {
+        failed_tries: task.failed_tries + 1,
+        timeout_at: Some(Timestamp(9)),
+        ..task.clone()
+    };
+    let detail = |task: &Task| Task { description: "slow".into(), ..task.clone() };
+    change(step, step);
+    change(step, state);
+    change(state, step);
+    change(detail, step);
+}
+
+#[test]
+#[ignore = "./test postgres starts a server and runs it"]
+fn a_changed_row_finds_room_in_its_page() {
+    let engine = open_in(&schema());
+    let blocks = || {
+        let sql = "SELECT no, CAST(split_part(trim(CAST(ctid AS TEXT), '()'), ',', 1) AS BIGINT) FROM task ORDER BY no";
+        engine.session.query(sql, &[]).unwrap()
+    };
+    let rows =
+        "INSERT INTO task (job, device, status, progress, failed_tries, told, reason, modified_at)
+         SELECT 1, no, 3, 0, 0, 0, 0, 0 FROM generate_series(1, 1000) no";
+    engine.session.batch(rows).unwrap();
+    let before = blocks();
+    engine.session.batch("UPDATE task SET progress = 1 WHERE no % 3 = 0").unwrap();
+    assert_eq!(blocks(), before, "no row has moved, which would cost an entry in each index");
+}
+
+#[test]
+#[ignore = "./test postgres starts a server and runs it"]
 fn a_batch_goes_on_after_no_error_that_it_does_not_tell() {
     let name = schema();
     let mut engine = open_in(&name);

@@ -1,0 +1,1 @@
+-- PostgreSQL sets how full its pages are; here the rows stay as they are.

@@ -47,13 +47,13 @@ use otaru_core::time::{Now, Timestamp};
 
 use crate::app::{App, AppError, Caller, Signer};
 use crate::metrics::RpcCode;
-use crate::store::{self, StoreError};
+use crate::store::StoreError;
 use auth::{AccessKey, KeyStatus, Temporary};
 use error::GatewayError;
 use gateway::{Answer, Checked, check, request_id};
 use instance::{InstanceConfig, Instances};
-use nonce::{Nonces, UsedNonce};
-use op::{Context, Op};
+use nonce::{Nonces, Reads, UsedNonce, from_stored, to_stored};
+use op::{Access, Context, Op};
 use params::Params;
 use quota::Quotas;
 use tree::Fields;
@@ -84,6 +84,7 @@ const NONCES_MAX: usize = 4_000_000;
 pub struct Rpc {
     app: Arc<App>,
     nonces: Mutex<Nonces>,
+    kept: Kept,
     quotas: Mutex<Quotas>,
     instances: Instances,
 }
@@ -114,9 +115,10 @@ impl Rpc {
     pub async fn open(app: Arc<App>, quotas: Quotas) -> Result<Self, AppError> {
         let used = app.nonces().await?;
         let mut nonces = Nonces::new(NONCES_MAX);
-        nonces.restore(used.iter().filter_map(UsedNonce::from_stored));
+        nonces.restore(used.iter().flat_map(from_stored));
         let instances = Instances::default();
-        Ok(Self { app, nonces: Mutex::new(nonces), quotas: Mutex::new(quotas), instances })
+        let kept = Kept { app: app.clone(), reads: Mutex::default() };
+        Ok(Self { app, nonces: Mutex::new(nonces), kept, quotas: Mutex::new(quotas), instances })
     }
 
     /// Offers these instances beside the default one, which has no id otherwise.
@@ -170,9 +172,7 @@ impl Rpc {
         let signer = signer.expect("a signature was verified with its key");
         let account = signer.key.account;
         let used = lock(&self.nonces).admit(&claim.access_key_id, &claim.nonce, now.wall)?;
-        self.app
-            .remember_nonce(used.to_stored(&claim.access_key_id))
-            .map_err(|error| unavailable(&error))?;
+        self.kept.keep(used, op, &claim.access_key_id).map_err(|error| unavailable(&error))?;
         let instance = self.instances.find(params.get("IotInstanceId"));
         lock(&self.quotas).take(account, op, asked_page(params), now)?;
         let caller = Caller {
@@ -185,6 +185,36 @@ impl Rpc {
         instance?;
         permission::check(&self.app, signer.user.as_ref(), op, params).await?;
         running.await.map_err(|error| failed(op, error))
+    }
+}
+
+/// Where nonces go that have to outlast this run.
+struct Kept {
+    app: Arc<App>,
+    reads: Mutex<Reads>,
+}
+
+impl Kept {
+    /// Keeps the nonce of a call that changes something before it does.
+    fn keep(&self, used: UsedNonce, op: &Op, access_key_id: &str) -> Result<(), AppError> {
+        let now = match op.access() {
+            Access::Write => Some(vec![used]),
+            Access::Read => lock(&self.reads).add(used),
+        };
+        now.map_or(Ok(()), |used| self.app.remember_nonce(to_stored(&used, access_key_id)))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let used = lock(&self.reads).take();
+        if used.is_empty() {
+            return;
+        }
+        // Digests say by themselves whose they are.
+        if let Err(error) = self.app.remember_nonce(to_stored(&used, "")) {
+            tracing::warn!(%error, "nonces of the last second are lost: {error}");
+        }
     }
 }
 
@@ -248,22 +278,6 @@ impl AccessKey {
             expires_at: key.expires_at.unwrap_or(Timestamp(i64::MIN)),
         });
         Self { secret: key.secret.clone(), status, temporary, token_is_ours: *token_is_ours }
-    }
-}
-
-impl UsedNonce {
-    /// As the store keeps it: the digest in hex in place of the caller's text.
-    fn to_stored(self, access_key_id: &str) -> store::Nonce {
-        store::Nonce {
-            access_key: access_key_id.to_owned(),
-            nonce: format!("{:032x}", self.digest),
-            expires_at: self.expires_at,
-        }
-    }
-
-    fn from_stored(nonce: &store::Nonce) -> Option<Self> {
-        let digest = u128::from_str_radix(&nonce.nonce, 16).ok()?;
-        Some(Self { digest, expires_at: nonce.expires_at })
     }
 }
 

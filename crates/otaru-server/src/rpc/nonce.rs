@@ -6,6 +6,7 @@ use otaru_core::signature::sha256_hex;
 use otaru_core::time::{MINUTE_MS, Timestamp};
 
 use super::error::GatewayError;
+use crate::store::Nonce;
 
 /// How long a nonce is remembered: longer than a request is valid on either side of the server's clock.
 pub const LIFE_MS: i64 = 31 * MINUTE_MS;
@@ -79,6 +80,47 @@ impl Nonces {
     }
 }
 
+/// Nonces of calls that only read, until they are kept together: a row for each would cost more than many such a call.
+/// Whoever kills the server lets the reads of the last second be repeated, which changes nothing.
+#[derive(Debug, Default)]
+pub struct Reads {
+    waiting: Vec<UsedNonce>,
+}
+
+/// Nonces in one row of the store, whose text is no longer then than an index of PostgreSQL takes.
+const TOGETHER_MAX: usize = 64;
+/// How long they wait for others, unless no call comes at all.
+const WAIT_MS: i64 = 1_000;
+
+impl Reads {
+    /// Adds a nonce; gives those that are to be kept now.
+    pub fn add(&mut self, used: UsedNonce) -> Option<Vec<UsedNonce>> {
+        self.waiting.push(used);
+        let waited_ms = used.expires_at.ms_since(self.waiting[0].expires_at);
+        (self.waiting.len() >= TOGETHER_MAX || waited_ms >= WAIT_MS).then(|| self.take())
+    }
+
+    pub fn take(&mut self) -> Vec<UsedNonce> {
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// As the store keeps nonces: digests in hex in place of the callers' texts, and the last time of all.
+pub fn to_stored(used: &[UsedNonce], access_key_id: &str) -> Nonce {
+    let digests: Vec<_> = used.iter().flat_map(|used| used.digest.to_be_bytes()).collect();
+    let expires_at = used.iter().map(|used| used.expires_at).max().unwrap_or(Timestamp(0));
+    Nonce { access_key: access_key_id.to_owned(), nonce: hex::encode(digests), expires_at }
+}
+
+/// What is no digest is none of ours, and means nothing.
+pub fn from_stored(stored: &Nonce) -> impl Iterator<Item = UsedNonce> + '_ {
+    let digests = stored.nonce.as_bytes().chunks(32).filter_map(|hex| str::from_utf8(hex).ok());
+    digests.filter_map(|hex| {
+        let digest = u128::from_str_radix(hex, 16).ok()?;
+        Some(UsedNonce { digest, expires_at: stored.expires_at })
+    })
+}
+
 /// Half of a SHA-256 over both, the id's length first so that no two pairs run together the same way.
 fn digest(access_key_id: &str, nonce: &str) -> u128 {
     let text = format!("{}:{access_key_id}{nonce}", access_key_id.len());
@@ -123,5 +165,31 @@ mod tests {
         assert_eq!(code(nonces.admit("a", "3", NOW)), "Throttling.Api");
         assert_eq!(code(nonces.admit("a", "1", NOW)), "SignatureNonceUsed");
         assert_eq!(code(nonces.admit("a", "3", NOW.plus_ms(LIFE_MS))), "admitted");
+    }
+
+    #[test]
+    fn nonces_of_reads_are_kept_many_at_a_time_or_after_a_second() {
+        let mut nonces = Nonces::new(1_000);
+        let mut reads = Reads::default();
+        let mut call = |n: usize, at: Timestamp| {
+            reads.add(nonces.admit("a", &n.to_string(), at).unwrap()).map(|kept| kept.len())
+        };
+        let kept: Vec<_> = (1..=130).filter_map(|n| call(n, NOW)).collect();
+        assert_eq!(kept, [64, 64]);
+        assert_eq!(call(131, NOW.plus_ms(999)), None);
+        assert_eq!(call(132, NOW.plus_ms(1_000)), Some(4));
+    }
+
+    #[test]
+    fn nonces_that_were_kept_together_come_back_one_by_one() {
+        let mut nonces = Nonces::new(10);
+        let used = [1, 7].map(|ms| nonces.admit("a", &ms.to_string(), NOW.plus_ms(ms)).unwrap());
+        let stored = to_stored(&used, "a");
+        let restored: Vec<_> = from_stored(&stored).collect();
+        let expires_at = used[1].expires_at;
+        assert_eq!(restored, used.map(|used| UsedNonce { expires_at, ..used }));
+        let broken =
+            Nonce { nonce: "no digest, and é at its thirty-first place".into(), ..stored };
+        assert_eq!(from_stored(&broken).count(), 0);
     }
 }

@@ -229,17 +229,25 @@ impl World {
 #[tokio::test(start_paused = true)]
 async fn a_nonce_is_used_once_also_over_a_restart() {
     let world = World::new().await;
-    let signed = world.signed(("id", "secret"), "GenerateOTAUploadURL", "", Format::Json);
-    assert_eq!(world.rpc.handle(signed.incoming()).await.status, 200);
-    let again = world.rpc.handle(signed.incoming()).await;
-    assert_eq!(again.status, 400);
-    assert!(again.body.contains("SignatureNonceUsed"), "{}", again.body);
+    // One that writes, and one that only reads.
+    let calls = ["GenerateOTAUploadURL", "QueryProductList"].map(|action| {
+        world.signed(("id", "secret"), action, "CurrentPage=1&PageSize=1", Format::Json)
+    });
+    for signed in &calls {
+        assert_eq!(world.rpc.handle(signed.incoming()).await.status, 200);
+        let again = world.rpc.handle(signed.incoming()).await;
+        assert_eq!(again.status, 400);
+        assert!(again.body.contains("SignatureNonceUsed"), "{}", again.body);
+    }
 
-    let World { folder, clock, .. } = world;
+    let World { folder, clock, rpc, .. } = world;
+    drop(rpc);
     tokio::task::yield_now().await;
     let (_, rpc) = node(&folder, &clock, "", Limits::default()).await;
-    let again = rpc.handle(signed.incoming()).await;
-    assert!(again.body.contains("SignatureNonceUsed"), "{}", again.body);
+    for signed in &calls {
+        let again = rpc.handle(signed.incoming()).await;
+        assert!(again.body.contains("SignatureNonceUsed"), "{}", again.body);
+    }
 }
 
 #[tokio::test(start_paused = true)]

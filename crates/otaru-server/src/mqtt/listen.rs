@@ -49,16 +49,16 @@ pub async fn serve<D: Devices>(
                     }
                     Some(tls) => {
                         let mut shut = shut.clone();
-                        let shaking = async move {
+                        // Apart, as the connection lives long after the handshake and would keep its room.
+                        let shaking = Box::pin(async move {
                             let shaken = tokio::select! {
                                 shaken = unless_asked_to_go(tls.accept(socket, peer.ip(), Knocks::Device), &pass) => shaken,
                                 _ = shut.changed() => None,
                             };
                             shaken.map(|socket| (socket, pass))
-                        };
+                        });
                         drop(tokio::spawn(async move {
-                            // Apart, as the connection lives long after the handshake and would keep its room.
-                            if let Some((socket, pass)) = Box::pin(shaking).await {
+                            if let Some((socket, pass)) = shaking.await {
                                 gateway.connection(Link::Socket(socket.into()), pass).await;
                             }
                         }));

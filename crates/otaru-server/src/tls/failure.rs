@@ -28,11 +28,15 @@ const REASONS: [(&str, TlsFailed); 15] = [
 const NOT_YET_VALID: i32 = 9;
 const EXPIRED: i32 = 10;
 
+/// What it says before there was any check: 65 is AWS-LC's `X509_V_ERR_INVALID_CALL`, where OpenSSL says that all is well.
+const UNCHECKED: i32 = if cfg!(feature = "aws-lc") { 65 } else { 0 };
+
 /// Under which label a failed handshake is counted.
 pub fn reason(error: &HandshakeError) -> TlsFailed {
     let HandshakeError { error, certificate } = error;
     match *certificate {
         X509VerifyResult::OK => {}
+        unchecked if unchecked.as_raw() == UNCHECKED => {}
         X509VerifyResult::APPLICATION_VERIFICATION => return TlsFailed::ClientRevoked,
         other if [NOT_YET_VALID, EXPIRED].contains(&other.as_raw()) => {
             return TlsFailed::ClientExpired;

@@ -21,12 +21,17 @@ const WATCHED_BYTES: usize = 2 * 1024;
 #[derive(Debug)]
 struct Bytes {
     tcp: Arc<TcpStream>,
-    /// During the handshake, where it may ask for a key.
+    /// During the handshake, where it may ask for a key; afterwards for what it has read too far.
     watch: Option<Box<Watch>>,
+    shaken: bool,
 }
 
 impl Read for Bytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.shaken {
+            // Nobody is asked any more, and an idle connection holds no bytes that are read already.
+            self.watch.take_if(|watch| watch.is_empty());
+        }
         let Some(watch) = &mut self.watch else { return self.tcp.try_read(buffer) };
         loop {
             let count = watch.read(buffer);
@@ -120,7 +125,8 @@ impl TlsSocket {
     ) -> Result<Self, HandshakeError> {
         let tcp = Arc::new(tcp);
         let watch = prepare.is_some().then(Box::default);
-        let mut stream = SslStream::new(ssl, Bytes { tcp: Arc::clone(&tcp), watch })?;
+        let mut stream =
+            SslStream::new(ssl, Bytes { tcp: Arc::clone(&tcp), watch, shaken: false })?;
         while let Err(error) = stream.do_handshake() {
             if let (Some(watch), Some(prepare)) = (&mut stream.get_mut().watch, &prepare)
                 && let Some(identity) = watch.asked()
@@ -139,9 +145,7 @@ impl TlsSocket {
                 }
             };
         }
-        // Nobody sends more than his part of the handshake before it is over; what was read too far stays until it is
-        // read.
-        stream.get_mut().watch.take_if(|watch| watch.is_empty());
+        stream.get_mut().shaken = true;
         let wire = Mutex::new(Wire { stream, reading: Need::Read, writing: Need::Write });
         Ok(Self { tcp, wire })
     }

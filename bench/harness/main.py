@@ -90,6 +90,7 @@ def options(arguments):
     parser.add_argument("--time", type=float, default=1.0, help="seconds of each run by this factor (1)")
     parser.add_argument("--out", type=pathlib.Path, help="file for the table (target/bench/figures.md); runs beside it as .json")
     parser.add_argument("--profile", choices=["release", "debug"], default="release", help="build that is measured (release)")
+    parser.add_argument("--tls", choices=["openssl", "aws-lc"], default="openssl", help="library under TLS (openssl); aws-lc needs libclang")
     parser.add_argument("--binaries", type=pathlib.Path, help="folder of binaries that are there already, instead of a build")
     parser.add_argument("--keep", action="store_true", help="leave the folders of the servers")
     chosen = parser.parse_args(arguments)
@@ -105,7 +106,7 @@ def run(arguments, _environment):
     rows = [row for row in ROWS if not chosen.rows or row.name in chosen.rows]
     say = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
     programs.install(sorted({need for row in rows for need in row.needs}))
-    binaries = chosen.binaries.resolve() if chosen.binaries else programs.build(chosen.profile)
+    binaries = chosen.binaries.resolve() if chosen.binaries else programs.build(chosen.profile, chosen.tls)
     base = programs.TARGET / "bench"
     base.mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="run-", dir=base)
@@ -130,7 +131,7 @@ def run(arguments, _environment):
             shutil.rmtree(folder, ignore_errors=True)
     head = [
         machine.describe(),
-        f"commit {machine.commit(programs.ROOT)}, {chosen.binaries or chosen.profile + ' build'}, {begun}",
+        f"commit {machine.commit(programs.ROOT)}, {chosen.binaries or chosen.profile + ' build'}, TLS by {chosen.tls}, {begun}",
         f"medians of {chosen.runs} interleaved runs, `bench/run {' '.join(arguments)}`".replace(" `bench/run `", " `bench/run`"),
         f"scale {chosen.scale:g}, time {chosen.time:g}; load average at the end {os.getloadavg()[0]:.1f}",
         *[f"failed: {why}" for why in failed],

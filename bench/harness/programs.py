@@ -52,9 +52,10 @@ def install(programs):
                     "--no-install-recommends", *missing], **quiet)
 
 
-def build(profile):
+def build(profile, tls):
     """Builds Otaru and the floor; the folder of the binaries."""
     flags = ["--release"] if profile == "release" else []
+    flags += ["--no-default-features", "--features", tls] if tls != "openssl" else []
     subprocess.run(["cargo", "build", "--locked", "--quiet", *flags, "-p", "otaru-server", "-p", "otaru-floor"], cwd=ROOT, check=True)
     return TARGET / profile
 

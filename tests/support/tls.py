@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import hmac
+import os
 import re
 import socket
 import ssl
@@ -10,6 +11,8 @@ import subprocess
 
 from server import HANG_SECONDS
 
+# The library under the server that is tested, as `./test aws-lc` says it.
+ON_AWS_LC = os.environ.get("OTARU_TLS_LIBRARY") == "aws-lc"
 TLS_LISTENERS = ("--https", "127.0.0.1:0", "--mqtts", "127.0.0.1:0")
 
 

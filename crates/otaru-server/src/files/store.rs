@@ -13,6 +13,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::UNIX_EPOCH;
 
 /// Names of files that are not whole yet begin so.
@@ -50,7 +52,7 @@ impl Files {
         let name = format!("{TEMPORARY}{}", self.next.fetch_add(1, Ordering::Relaxed));
         let path = self.dir.join(name);
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        let md5 = Hasher::new(MessageDigest::md5())?;
+        let md5 = Md5::start()?;
         let sha256 = Hasher::new(MessageDigest::sha256())?;
         Ok(NewFile { files: self.clone(), path, file, bytes: 0, bytes_max, md5, sha256 })
     }
@@ -115,13 +117,13 @@ pub struct NewFile {
     file: File,
     bytes: u64,
     bytes_max: u64,
-    md5: Hasher,
+    md5: Md5,
     sha256: Hasher,
 }
 
 impl NewFile {
     /// Appends `chunks`; `false` when the file would become too long, which leaves it as it was. MD5, the slowest of
-    /// it, is computed beside the rest.
+    /// it, is computed beside the rest and may be two such pieces behind.
     ///
     /// # Errors
     /// When the disk takes no more.
@@ -130,18 +132,11 @@ impl NewFile {
         if bytes > self.bytes_max {
             return Ok(false);
         }
-        let Self { md5, sha256, file, .. } = self;
-        std::thread::scope(|scope| {
-            let digested = std::thread::Builder::new()
-                .name("md5".into())
-                .spawn_scoped(scope, || chunks.iter().try_for_each(|chunk| md5.update(chunk)))?;
-            for chunk in chunks {
-                file.write_all(chunk)?;
-                sha256.update(chunk)?;
-            }
-            digested.join().expect("a digest can't panic")?;
-            io::Result::Ok(())
-        })?;
+        self.md5.update(chunks)?;
+        for chunk in chunks {
+            self.file.write_all(chunk)?;
+            self.sha256.update(chunk)?;
+        }
         self.bytes = bytes;
         Ok(true)
     }
@@ -165,6 +160,42 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         // A kept file has left this name. One that can't be removed now is removed when the folder is opened.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// MD5 on a thread of its own, which ends with it.
+struct Md5 {
+    /// One piece waits while another is computed.
+    pieces: Option<SyncSender<Vec<Bytes>>>,
+    digest: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+impl Md5 {
+    fn start() -> io::Result<Self> {
+        let (pieces, coming) = sync_channel::<Vec<Bytes>>(1);
+        let mut hasher = Hasher::new(MessageDigest::md5())?;
+        let digest = std::thread::Builder::new().name("md5".into()).spawn(move || {
+            while let Ok(chunks) = coming.recv() {
+                chunks.iter().try_for_each(|chunk| hasher.update(chunk))?;
+            }
+            Ok(hasher.finish()?.to_vec())
+        })?;
+        Ok(Self { pieces: Some(pieces), digest: Some(digest) })
+    }
+
+    fn update(&mut self, chunks: &[Bytes]) -> io::Result<()> {
+        let taken = self.pieces.as_ref().map(|pieces| pieces.send(chunks.to_vec()));
+        if matches!(taken, Some(Ok(()))) {
+            return Ok(());
+        }
+        // It takes no more only when it has failed, and says so here.
+        self.finish().and(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn finish(&mut self) -> io::Result<Vec<u8>> {
+        self.pieces = None;
+        let digest = self.digest.take().map(JoinHandle::join);
+        digest.and_then(Result::ok).unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))
     }
 }
 

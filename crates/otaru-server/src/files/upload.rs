@@ -22,8 +22,8 @@ const UNUSED_BYTES_MAX: u64 = 1024 * 1024;
 const WRITE_BYTES: usize = 512 * 1024;
 /// Bytes of a refused upload that are still read, for clients that only listen after they have sent all.
 const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Bytes that an upload takes at most while it comes in.
-const ROOM_BYTES: usize = 2 * WRITE_BYTES + 1024 * 1024;
+/// Bytes that an upload takes at most while it comes in: a piece that comes, one that is written, and two for MD5.
+const ROOM_BYTES: usize = 4 * WRITE_BYTES + 1024 * 1024;
 
 /// A ticket as this door checks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

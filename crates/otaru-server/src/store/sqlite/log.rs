@@ -11,8 +11,9 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-/// Pages in the log that are not yet in the file before they are copied: 16 MiB of 4 KiB pages.
-const ROUND_PAGES: i64 = 4_096;
+/// Pages in the log that are not yet in the file before they are copied: 2 MiB of 4 KiB pages. The commits beside a round wait
+/// for what it writes and syncs, so it is small.
+const ROUND_PAGES: i64 = 512;
 /// Pages that the writer copies by itself after a round, rather than to let the log grow on: 2 MiB.
 const REST_PAGES: i64 = 512;
 /// Pages in the log above which readers pause until it can be emptied: 256 MiB.

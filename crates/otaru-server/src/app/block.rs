@@ -60,7 +60,7 @@ impl Blocks {
     /// Waits for the turn of a device: too many requests are answered late, since three refusals in a row end a
     /// download.
     async fn turn(&self, device: DeviceNo, clock: &Clock) {
-        let now_ms = clock.now().mono_ms;
+        let now_ms = clock.mono_ms();
         let turn_us =
             self.pace.lock().unwrap_or_else(PoisonError::into_inner).reserve(device, now_ms);
         let at_ms = turn_us.div_ceil(1_000);

@@ -370,7 +370,7 @@ impl App {
 
     /// Lets a store that failed come to itself.
     async fn pause(&self) {
-        self.clock.sleep_until(self.clock.now().mono_ms + PAUSE_MS).await;
+        self.clock.sleep_until(self.clock.mono_ms() + PAUSE_MS).await;
     }
 
     /// Marks tasks as told, and tells their devices after the commit.

@@ -119,7 +119,7 @@ impl App {
             Ok((device.no, topic))
         });
         let (device, topic) = found.await?;
-        let until_ms = self.clock.now().mono_ms + timeout_ms;
+        let until_ms = self.clock.mono_ms() + timeout_ms;
         let Some(peer) = self.registry.peer(device) else { return Ok(RrpcAnswer::Offline) };
         let Some((place, answered)) = self.rrpcs.wait(peer, message_id) else {
             return Err(refusal::RATE_LIMIT.with("too many calls wait for devices").into());

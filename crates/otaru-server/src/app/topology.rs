@@ -343,7 +343,7 @@ impl App {
                 let found = self.store.view(look).await?;
                 Ok(found.and_then(|devices| {
                     let numbers = devices.iter().map(|(_, _, device)| *device);
-                    if self.logins.count(numbers, self.clock.now().mono_ms) {
+                    if self.logins.count(numbers, self.clock.mono_ms()) {
                         Ok(TopoAnswer::LoggedIn(devices))
                     } else {
                         Err(TopoError::TooManyLogins)

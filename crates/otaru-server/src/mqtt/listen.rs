@@ -70,7 +70,7 @@ pub async fn serve<D: Devices>(
                 gateway.registry.metrics().accept_errors.count(Door::Mqtt);
                 tracing::warn!(%error, "a device could not be accepted: {error}");
                 let clock = &gateway.clock;
-                clock.sleep_until(clock.now().mono_ms + ACCEPT_PAUSE_MS).await;
+                clock.sleep_until(clock.mono_ms() + ACCEPT_PAUSE_MS).await;
             }
         }
     }

@@ -325,8 +325,8 @@ impl<D: Devices> Gateway<D> {
     /// all of them, since an exact one per connection would cost more than the moments it saves.
     pub async fn sweep(self: Arc<Self>) {
         loop {
-            self.clock.sleep_until(self.clock.now().mono_ms + SWEEP_MS).await;
-            let now_ms = self.clock.now().mono_ms;
+            self.clock.sleep_until(self.clock.mono_ms() + SWEEP_MS).await;
+            let now_ms = self.clock.mono_ms();
             self.registry.sweep(now_ms);
             self.connects.sweep(now_ms);
             for will in self.wills.due(now_ms) {

@@ -259,7 +259,7 @@ impl Life {
             line.client.publish_again(id, topic.into(), payload, &mut out).expect("as before");
         }
         let mut witness = self.world.witness.borrow_mut();
-        let now = self.world.clock.now().mono_ms;
+        let now = self.world.now_ms();
         if let Some((part, version)) = &publish.version {
             let nth = witness.sent((self.index, *part), version, now);
             if let Some(id) = id {

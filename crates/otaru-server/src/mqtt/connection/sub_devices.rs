@@ -116,7 +116,7 @@ impl<D: Devices> Connection<D> {
         if subs.working.is_some() {
             return;
         }
-        let now_ms = self.gateway.clock.now().mono_ms;
+        let now_ms = self.gateway.clock.mono_ms();
         let limits = &self.gateway.gates;
         let online_now = subs.by_name.len();
         let Some(asked) = subs.asks.front_mut() else { return };
